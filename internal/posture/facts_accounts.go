@@ -1,0 +1,4 @@
+package posture
+
+// AccountFacts holds the facts of the subject accounts.
+type AccountFacts struct{}

@@ -1,0 +1,4 @@
+package posture
+
+// BanFacts holds the facts of the subject bans.
+type BanFacts struct{}

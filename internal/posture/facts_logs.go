@@ -1,0 +1,4 @@
+package posture
+
+// LogFacts holds the facts of the subject logs.
+type LogFacts struct{}

@@ -1,0 +1,4 @@
+package posture
+
+// NetworkFacts holds the facts of the subject network.
+type NetworkFacts struct{}

@@ -1,0 +1,4 @@
+package posture
+
+// SSHD holds the facts of the subject sshd.
+type SSHD struct{}

@@ -1,0 +1,4 @@
+package posture
+
+// SSHKeys holds the facts of the subject sshkeys.
+type SSHKeys struct{}

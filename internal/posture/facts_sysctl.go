@@ -1,0 +1,4 @@
+package posture
+
+// SysctlFacts holds the facts of the subject sysctl.
+type SysctlFacts struct{}

@@ -1,0 +1,4 @@
+package posture
+
+// WebFacts holds the facts of the subject web.
+type WebFacts struct{}
