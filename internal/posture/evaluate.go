@@ -1,0 +1,346 @@
+package posture
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/castellan-project/castellan/internal/expr"
+)
+
+// Judge evaluates facts against a set of controls. It is made once and serves any number of targets, at the same
+// time: compiled checks are shared.
+type Judge struct {
+	env          *expr.Env
+	controls     []Control
+	waivers      []Waiver
+	attestations []Attestation
+	programs     programs
+}
+
+// NewJudge returns a judge for the controls of a profile.
+func NewJudge(env *expr.Env, controls []Control, waivers []Waiver, attestations []Attestation) *Judge {
+	return &Judge{env: env, controls: controls, waivers: waivers, attestations: attestations,
+		programs: programs{env: env, byText: map[string]*compiled{}}}
+}
+
+// Prepare compiles what every target needs, on several processors.
+func (j *Judge) Prepare(workers int) {
+	texts := make(chan string)
+	var wg sync.WaitGroup
+	for range max(workers, 1) {
+		wg.Go(func() {
+			for t := range texts {
+				j.programs.get(t, expr.Bool)
+			}
+		})
+	}
+	for _, c := range j.controls {
+		for _, t := range []string{c.Check, c.Applies} {
+			if t != "" {
+				texts <- t
+			}
+		}
+	}
+	close(texts)
+	wg.Wait()
+}
+
+// programs compiles each expression once.
+type programs struct {
+	env    *expr.Env
+	mu     sync.Mutex
+	byText map[string]*compiled
+}
+
+type compiled struct {
+	once sync.Once
+	prg  *expr.Program
+	err  error
+}
+
+func (p *programs) get(text string, kind expr.Kind) (*expr.Program, error) {
+	key := string(rune('0'+kind)) + text
+	p.mu.Lock()
+	c, ok := p.byText[key]
+	if !ok {
+		c = &compiled{}
+		p.byText[key] = c
+	}
+	p.mu.Unlock()
+	c.once.Do(func() { c.prg, c.err = p.env.Compile(text, kind) })
+	return c.prg, c.err
+}
+
+// Evaluate judges one host. The findings come in the order of the controls.
+func (j *Judge) Evaluate(f *Facts) TargetReport {
+	e := &evaluation{judge: j, facts: f, vars: j.env.Bind(f, f.Target.CollectedAt)}
+	findings := make([]Finding, 0, len(j.controls))
+	for _, c := range j.controls {
+		findings = append(findings, e.judgeOne(c))
+	}
+	r := TargetReport{Target: f.Target.Name, Kind: f.Target.Kind, Hostname: f.Target.Hostname, CollectedAt: f.Target.CollectedAt,
+		OS: osWords(f.OS), Cluster: f.OS.Cluster.IsKnown() && f.OS.Cluster.Value, Findings: findings, Counts: Count(findings)}
+	r.Score, r.Grade = Score(findings)
+	r.Readable = readable(r.Counts)
+	r.Notices = notices(f, findings, r)
+	return r
+}
+
+func osWords(o OS) string {
+	var s []string
+	if o.PVEVersion.IsKnown() && o.PVEVersion.Value != "" {
+		s = append(s, "Proxmox VE "+o.PVEVersion.Value)
+	}
+	if o.ID.IsKnown() {
+		s = append(s, strings.TrimSpace(o.ID.Value+" "+o.Version.Value))
+	}
+	return strings.Join(s, ", ")
+}
+
+// readable is the share of controls, among those that a machine can answer and that apply, with a known result.
+func readable(c Counts) int {
+	known := c.Pass + c.Fail + c.Waived
+	if known+c.Unknown == 0 {
+		return 0
+	}
+	return 100 * known / (known + c.Unknown)
+}
+
+// littleReadable is the share below which a report says on top that it proves little.
+const littleReadable = 75
+
+func notices(f *Facts, fs []Finding, r TargetReport) []string {
+	var n []string
+	if r.Readable < littleReadable {
+		n = append(n, fmt.Sprintf("only %d %% of the controls could be judged; the score says little", r.Readable))
+	}
+	needRoot, expired := 0, 0
+	for _, x := range fs {
+		if x.NeedsRoot {
+			needRoot++
+		}
+		if x.Code == CodeExpired {
+			expired++
+		}
+	}
+	if needRoot > 0 {
+		n = append(n, fmt.Sprintf("%d findings need the rights of root; scan again as root", needRoot))
+	}
+	if !f.Target.Live {
+		n = append(n, "this is a copy, not a running host: running values are what a boot would give")
+	}
+	if expired > 0 {
+		n = append(n, fmt.Sprintf("%d waivers have expired", expired))
+	}
+	return n
+}
+
+// evaluation is the judging of one target.
+type evaluation struct {
+	judge *Judge
+	facts *Facts
+	vars  *expr.Vars
+}
+
+// judgeOne chooses the variant for clusters and judges. When it is not known whether the host is in a cluster, both
+// variants have to agree.
+func (e *evaluation) judgeOne(c Control) Finding {
+	if c.Cluster == nil {
+		return e.finish(c, e.judge1(c))
+	}
+	member, err := e.facts.OS.Cluster.Get()
+	if err == nil {
+		if member.(bool) {
+			c = c.ForCluster()
+		}
+		return e.finish(c, e.judge1(c))
+	}
+	alone, inside := e.judge1(c), e.judge1(c.ForCluster())
+	if alone.Status == inside.Status {
+		return e.finish(c, alone)
+	}
+	alone.Status, alone.Code = StatusUnknown, CodeUnreadable
+	alone.Reason = "whether this host is in a cluster is not known: " + err.Error()
+	alone.NeedsRoot = needsRoot(err)
+	return e.finish(c, alone)
+}
+
+// judge1 gives status, code and reason, and the evidence.
+func (e *evaluation) judge1(c Control) Finding {
+	f := Finding{Control: c.ID, Severity: c.Severity, Title: c.Title, Lockout: c.Lockout, Refs: c.Refs, Obsolete: c.Obsolete,
+		Manual: oneLine(c.Manual), Rationale: oneLine(c.Rationale), Group: c.Group, Level: c.Level,
+		Evidence: []Evidence{}, Remediation: []Advice{}}
+	vars := e.vars.With(c.Params)
+	truth, err := e.truth(c.Applies, vars, expr.True)
+	if truth == expr.False {
+		f.Status, f.Code, f.Reason = NotApplicable, CodeNotApplies, c.NotApplicable
+		if f.Reason == "" {
+			f.Reason = "does not apply to this host"
+		}
+		return f
+	}
+	if truth == expr.True {
+		truth, err = e.truth(c.Check, vars, expr.Unknown)
+	}
+	f.Evidence = e.evidence(c, vars)
+	switch {
+	case truth == expr.True:
+		f.Status, f.Code, f.Reason = Pass, CodePassed, c.Title
+	case truth == expr.False:
+		f.Status, f.Code, f.Reason = Fail, CodeFailed, e.text(c, c.Fail, vars)
+		f.Remediation = advice(c)
+	case c.Attest != nil:
+		e.attested(c, &f)
+	default:
+		f.Status, f.Code, f.Reason = StatusUnknown, CodeUnreadable, err.Error()
+		f.NeedsRoot = needsRoot(err) && !e.facts.Target.Root
+	}
+	return f
+}
+
+func needsRoot(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && p.Code == "permission"
+}
+
+// truth evaluates an expression; an empty one gives the value that its absence means.
+func (e *evaluation) truth(text string, vars *expr.Vars, absent expr.Truth) (expr.Truth, error) {
+	if text == "" {
+		return absent, errors.New("a machine cannot answer this control")
+	}
+	prg, err := e.judge.programs.get(text, expr.Bool)
+	if err != nil {
+		return expr.Unknown, err
+	}
+	return prg.Truth(vars)
+}
+
+// attested answers a control by a person's word.
+func (e *evaluation) attested(c Control, f *Finding) {
+	f.Status, f.Code = Manual, CodeAttestNeeded
+	f.Reason = "look and attest: " + c.Title
+	for _, a := range e.judge.attestations {
+		if a.Control != c.ID || !covers(a.Target, e.facts.Target) {
+			continue
+		}
+		limit := a.Made.AddDays(c.Attest.Days)
+		until := a.Until
+		if until.After(limit) {
+			until = limit
+		}
+		if !until.Holds(e.facts.Target.CollectedAt) {
+			f.Code, f.Reason = CodeAttestOld, fmt.Sprintf("the attestation by %s ended on %s", a.By, until)
+			continue
+		}
+		f.Status, f.Code = Pass, CodeAttested
+		f.Reason = fmt.Sprintf("attested by %s until %s", a.By, until)
+		f.Evidence = append(f.Evidence, Evidence{Path: "attestation", Value: a.Note, Origin: "attested", Source: a.By + ", " + a.Made.String()})
+		return
+	}
+}
+
+// finish applies waivers.
+func (e *evaluation) finish(c Control, f Finding) Finding {
+	if f.Status == Pass || f.Status == NotApplicable {
+		return f
+	}
+	for _, w := range e.judge.waivers {
+		if w.Control != c.ID || !covers(w.Target, e.facts.Target) {
+			continue
+		}
+		f.Waiver = &w
+		if w.Expires.Holds(e.facts.Target.CollectedAt) {
+			f.Status, f.Code = Waived, CodeWaived
+			f.Reason = fmt.Sprintf("waived by %s until %s: %s", w.Approver, w.Expires, w.Reason)
+			return f
+		}
+		f.Code = CodeExpired
+	}
+	if f.Code == CodeExpired {
+		f.Reason = fmt.Sprintf("the waiver by %s expired on %s: %s", f.Waiver.Approver, f.Waiver.Expires, f.Reason)
+	}
+	return f
+}
+
+func (e *evaluation) evidence(c Control, vars *expr.Vars) []Evidence {
+	out := make([]Evidence, 0, len(c.Evidence))
+	for _, text := range c.Evidence {
+		p, err := e.judge.env.ParsePath(text)
+		if err != nil {
+			continue // the control was validated when it was loaded
+		}
+		o := vars.Look(p)
+		ev := Evidence{Path: text, Value: o.Value, Origin: o.Origin, Source: o.Source}
+		if o.Err != nil {
+			ev.Problem = oneLine(o.Err.Error())
+		}
+		out = append(out, ev)
+	}
+	return out
+}
+
+// text fills the {paths} of a fail text.
+func (e *evaluation) text(c Control, text string, vars *expr.Vars) string {
+	return oneLine(placeholder.ReplaceAllStringFunc(text, func(m string) string {
+		name := m[1 : len(m)-1]
+		if name == "offenders" {
+			return e.offenders(c, vars)
+		}
+		if k, ok := strings.CutPrefix(name, "params."); ok {
+			return expr.Words(c.Params[k])
+		}
+		p, err := e.judge.env.ParsePath(name)
+		if err != nil {
+			return m
+		}
+		o := vars.Look(p)
+		if o.Err != nil {
+			return "unknown"
+		}
+		return o.Value
+	}))
+}
+
+// shownOffenders bounds how many offenders a reason names.
+const shownOffenders = 5
+
+func (e *evaluation) offenders(c Control, vars *expr.Vars) string {
+	if c.Offenders == "" {
+		return "some"
+	}
+	prg, err := e.judge.programs.get(c.Offenders, expr.Strings)
+	if err != nil {
+		return "some"
+	}
+	list, err := prg.Strings(vars)
+	if err != nil || len(list) == 0 {
+		return "some"
+	}
+	if more := len(list) - shownOffenders; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:shownOffenders], ", "), more)
+	}
+	return strings.Join(list, ", ")
+}
+
+func advice(c Control) []Advice {
+	out := make([]Advice, 0, len(c.Remediation))
+	for _, r := range c.Remediation {
+		words := placeholder.ReplaceAllStringFunc(r.Words(), func(m string) string {
+			if k, ok := strings.CutPrefix(m[1:len(m)-1], "params."); ok {
+				if v, ok := c.Params[k]; ok {
+					return expr.Words(v)
+				}
+			}
+			return m
+		})
+		out = append(out, Advice{Kind: r.Kind, Text: oneLine(words)})
+	}
+	return out
+}
+
+// oneLine folds white space and control characters, so that nothing from a host can break a line of a report.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' }), " ")
+}
