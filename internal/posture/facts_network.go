@@ -16,8 +16,8 @@ type NetworkFacts struct {
 	Addresses Fact[[]string] `json:"addresses"`
 	// IPv6Addresses are the IPv6 addresses beyond link-local that are configured or in use, without prefix length.
 	IPv6Addresses Fact[[]string] `json:"ipv6_addresses"`
-	// PublicAddresses are those of Addresses that the internet could route to: not private, shared, documentation or
-	// otherwise special by the IANA registries.
+	// PublicAddresses are those of Addresses that the internet could route to: not private, shared or
+	// otherwise special by the IANA registries. Documentation addresses count as public: nothing else may use them.
 	PublicAddresses Fact[[]string] `json:"public_addresses"`
 	// ManagementAddress is the address of this host's own name in /etc/hosts, which is the one that PVE uses for
 	// itself; without such an entry the first address of the interface with the default route.

@@ -68,6 +68,9 @@ func Parse(b []byte) *Config {
 			continue
 		case l[0] == '#' || l[0] == ';':
 			comment = strings.TrimSpace(strings.TrimLeft(l, "#; "))
+			if strings.ContainsRune(comment, '=') {
+				comment = "" // a setting put out of use; it may be a key
+			}
 			c.name(section, comment)
 			continue
 		case l[0] == '[':
