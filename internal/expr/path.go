@@ -233,3 +233,43 @@ func cut(s string) string {
 	}
 	return s[:n] + "…"
 }
+
+// Field is one fact that expressions can name.
+type Field struct{ Path, Type string }
+
+// Fields lists every fact, in the order of declaration; inside lists as path[], inside maps as path["key"].
+func (e *Env) Fields() []Field {
+	var out []Field
+	e.walk(e.root, "", &out, 0)
+	return out
+}
+
+// maxDepth bounds the walk, should a type ever contain itself.
+const maxDepth = 12
+
+func (e *Env) walk(t reflect.Type, prefix string, out *[]Field, depth int) {
+	for i := range t.NumField() {
+		name := jsonName(t.Field(i))
+		if name == "" || depth > maxDepth {
+			continue
+		}
+		path := strings.TrimPrefix(prefix+"."+name, ".")
+		ft := plain(t.Field(i).Type)
+		for ft.Kind() == reflect.Slice || ft.Kind() == reflect.Map {
+			if inner := plain(ft.Elem()); inner.Kind() != reflect.Struct || inner == timeType {
+				break
+			}
+			if ft.Kind() == reflect.Slice {
+				path += "[]"
+			} else {
+				path += `["…"]`
+			}
+			ft = plain(ft.Elem())
+		}
+		if ft.Kind() == reflect.Struct && ft != timeType {
+			e.walk(ft, path, out, depth+1)
+			continue
+		}
+		*out = append(*out, Field{Path: path, Type: e.types.celType(ft).String()})
+	}
+}

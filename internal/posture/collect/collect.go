@@ -38,34 +38,28 @@ type Context struct {
 	Now time.Time
 }
 
-// Run collects all subjects from a target.
+// Run collects all subjects from a target. A batching target is asked in at most MaxRounds round trips; what is still
+// pending after them stays unknown.
 func Run(r host.Reader, d host.Description, collectors []Collector) (*posture.Facts, error) {
 	b, batched := r.(host.Batcher)
-	if batched {
-		for _, c := range collectors {
-			b.Prefetch(c.Needs)
-		}
+	if !batched {
+		return once(r, d, collectors), nil
 	}
-	for round := 0; ; round++ {
-		if batched && round < MaxRounds {
-			pending, err := b.Flush()
-			if err != nil {
-				return nil, err
-			}
-			if !pending && round > 0 {
-				break
-			}
-		}
-		f := once(r, d, collectors)
-		if !batched || round >= MaxRounds {
-			return f, nil
-		}
-		if round == MaxRounds-1 {
-			// What is still pending now stays unknown: the budget of round trips is used up.
-			return f, nil
-		}
+	for _, c := range collectors {
+		b.Prefetch(c.Needs)
 	}
-	return once(r, d, collectors), nil
+	var f *posture.Facts
+	for range MaxRounds {
+		pending, err := b.Flush()
+		if err != nil {
+			return nil, err
+		}
+		if !pending && f != nil {
+			break
+		}
+		f = once(r, d, collectors)
+	}
+	return f, nil
 }
 
 func once(r host.Reader, d host.Description, collectors []Collector) *posture.Facts {

@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/posture/report"
+)
+
+type scanFlags struct {
+	rules
+	targetFlags
+	formats      []string
+	output       string
+	failOn       string
+	verbose, all bool
+	quiet        bool
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	f := &scanFlags{}
+	cmd := &cobra.Command{
+		Use:   "scan [TARGET...]",
+		Short: "Judge hosts against the catalogue of controls",
+		Long: `Scan reads each target, judges it against the controls of a profile, and prints the findings, worst first.
+
+A target is local (the default), ssh://user@host[:port], a directory that holds a root file system or a copy of
+parts of one, or a bundle that castellan collect wrote. Nothing is changed and nothing is installed anywhere.
+
+Exit codes: 0 no finding at or above --fail-on, 1 such findings, 2 wrong usage or configuration, 3 no target could
+be read, 5 some targets could not be read.`,
+		Example: `  castellan scan
+  castellan scan --profile strict -v
+  castellan scan ssh://root@pve1 ssh://root@pve2 --format html -o report.html
+  castellan scan --targets hosts.txt --format json,sarif -o report`,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), f, args) },
+	}
+	fl := cmd.Flags()
+	addRuleFlags(cmd, &f.rules)
+	addTargetFlags(cmd, &f.targetFlags)
+	fl.StringSliceVar(&f.formats, "format", []string{"text"}, "output `formats`: "+strings.Join(report.Formats(), ", ")+"; several need -o")
+	fl.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of standard output; with several formats their names are appended")
+	fl.StringVar(&f.failOn, "fail-on", "high", "exit with 1 when a control of this `severity` or worse fails: critical, high, medium, low, info, none")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "show evidence, fix and references of each finding")
+	fl.BoolVar(&f.all, "all", false, "list passing, waived, manual and not applicable controls too")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "no progress display")
+	return cmd
+}
+
+func addRuleFlags(cmd *cobra.Command, r *rules) {
+	fl := cmd.Flags()
+	fl.StringVar(&r.profile, "profile", "baseline", "`profile` of controls: "+strings.Join(profileNames(), ", ")+", or a file")
+	fl.StringVar(&r.controlsDir, "controls", "", "`directory` with controls of your own, added to ours")
+	fl.StringVar(&r.waiversFile, "waivers", "", "`file` with waivers")
+	fl.StringVar(&r.stateDir, "state", defaultState, "`directory` of castellan's own state (attestations)")
+}
+
+func addTargetFlags(cmd *cobra.Command, t *targetFlags) {
+	fl := cmd.Flags()
+	fl.StringVar(&t.listFile, "targets", "", "`file` with one target a line, # for comments")
+	fl.StringSliceVarP(&t.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
+	fl.StringVar(&t.knownHosts, "known-hosts", "", "known_hosts `file` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	fl.IntVar(&t.workers, "parallel", max(4, 2*runtime.GOMAXPROCS(0)), "`number` of targets read at the same time")
+}
+
+const defaultState = "/var/lib/castellan"
+
+func (f *scanFlags) check() error {
+	if f.failOn != "none" && posture.Severity(f.failOn).Rank() < 0 {
+		return usage("--fail-on %s: there is no such severity; critical, high, medium, low, info or none", f.failOn)
+	}
+	for _, x := range f.formats {
+		if !slices.Contains(report.Formats(), x) {
+			return usage("--format %s: there is no such format; %s", x, strings.Join(report.Formats(), ", "))
+		}
+	}
+	if len(f.formats) > 1 && f.output == "" {
+		return usage("several formats need -o NAME, to which .txt, .json and so on are appended")
+	}
+	return nil
+}
+
+func (a *app) scan(ctx context.Context, f *scanFlags, args []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	names, err := f.names(args)
+	if err != nil {
+		return err
+	}
+	if err := f.load(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	judge := posture.NewJudge(f.env, f.chosen, f.waivers, f.attestations)
+	judge.Prepare(runtime.GOMAXPROCS(0))
+	rep := &posture.Report{Version: posture.ReportVersion, Tool: "castellan " + Version(), Profile: f.profile,
+		CatalogueDigest: posture.Digest(f.chosen), Targets: a.judgeAll(ctx, f, judge, names)}
+	if err := a.write(f, rep); err != nil {
+		return exit(ExitTarget, err)
+	}
+	return scanResult(rep, f.failOn)
+}
+
+// judgeAll reads and judges the targets side by side; one that fails does not stop the others.
+func (a *app) judgeAll(ctx context.Context, f *scanFlags, judge *posture.Judge, names []string) []posture.TargetReport {
+	progress := a.progress(len(names), f.quiet)
+	defer progress.Close()
+	return each(names, f.workers, func(_ int, name string) posture.TargetReport {
+		progress.Start(name)
+		defer progress.Done(name)
+		facts, err := a.facts(ctx, name, &f.targetFlags)
+		if err != nil {
+			return posture.TargetReport{Target: name, Error: err.Error(), Grade: "-", Findings: []posture.Finding{}}
+		}
+		r := judge.Evaluate(facts)
+		r.Target = name
+		return r
+	})
+}
+
+func (a *app) write(f *scanFlags, rep *posture.Report) error {
+	if f.output == "" {
+		width := 0
+		if tty, w := terminal(a.out); tty {
+			width = min(w, 120)
+		}
+		return report.Write(a.out, f.formats[0], rep, report.Options{Color: a.color(a.out), Width: width, Verbose: f.verbose, ShowAll: f.all})
+	}
+	for _, format := range f.formats {
+		name := f.output
+		if len(f.formats) > 1 {
+			name = strings.TrimSuffix(name, filepath.Ext(name)) + "." + extension(format)
+		}
+		var b bytes.Buffer
+		if err := report.Write(&b, format, rep, report.Options{Verbose: f.verbose, ShowAll: f.all}); err != nil {
+			return err
+		}
+		if err := writeFile(name, b.Bytes(), 0o600); err != nil {
+			return fmt.Errorf("cannot write the report: %w", err)
+		}
+		fmt.Fprintf(a.err, "wrote %s\n", name)
+	}
+	return nil
+}
+
+func extension(format string) string {
+	switch format {
+	case "text":
+		return "txt"
+	case "junit":
+		return "xml"
+	case "oscal":
+		return "oscal.json"
+	}
+	return format
+}
+
+// writeFile replaces a file as a whole, or writes to a device such as /dev/stdout.
+func writeFile(name string, b []byte, mode os.FileMode) error {
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
+		return os.WriteFile(name, b, mode)
+	}
+	return renameio.WriteFile(name, b, mode)
+}
+
+// scanResult turns the report into the exit code.
+func scanResult(rep *posture.Report, failOn string) error {
+	failed, worst := 0, len(posture.Severities())
+	for _, t := range rep.Targets {
+		if t.Error != "" {
+			failed++
+		}
+		for _, f := range t.Findings {
+			if f.Status == posture.Fail {
+				worst = min(worst, f.Severity.Rank())
+			}
+		}
+	}
+	switch {
+	case failed == len(rep.Targets):
+		return exit(ExitTarget, targetErrors(rep))
+	case failed > 0:
+		return exit(ExitPartial, targetErrors(rep))
+	case failOn != "none" && worst <= posture.Severity(failOn).Rank():
+		return exit(ExitFindings, nil)
+	}
+	return nil
+}
+
+func targetErrors(rep *posture.Report) error {
+	var errs []error
+	for _, t := range rep.Targets {
+		if t.Error != "" {
+			errs = append(errs, errors.New(t.Error))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// discard is a progress display that shows nothing.
+type discard struct{}
+
+func (discard) Start(string) {}
+func (discard) Done(string)  {}
+func (discard) Close()       {}
+
+// display is what shows the progress of a scan.
+type display interface {
+	Start(target string)
+	Done(target string)
+	Close()
+}
+
+var _ io.Writer = (*bytes.Buffer)(nil)

@@ -1,0 +1,128 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/posture/bundle"
+	"github.com/castellan-project/castellan/internal/posture/collect"
+)
+
+// targetFlags say how targets are reached.
+type targetFlags struct {
+	listFile   string
+	identities []string
+	knownHosts string
+	workers    int
+}
+
+// names joins the arguments with the lines of --targets; nothing at all means this machine.
+func (t *targetFlags) names(args []string) ([]string, error) {
+	names := args
+	if t.listFile != "" {
+		f, err := os.Open(t.listFile)
+		if err != nil {
+			return nil, usage("cannot read the list of targets: %w", err)
+		}
+		defer f.Close()
+		sc := bufio.NewScanner(f)
+		for n := 1; sc.Scan(); n++ {
+			line, _, _ := strings.Cut(sc.Text(), "#")
+			line = strings.TrimSpace(line)
+			if strings.ContainsAny(line, " \t") {
+				return nil, usage("%s:%d:1: one target a line; %q has blanks", t.listFile, n, line)
+			}
+			if line != "" {
+				names = append(names, line)
+			}
+		}
+		if err := sc.Err(); err != nil {
+			return nil, usage("cannot read the list of targets: %w", err)
+		}
+		if len(names) == 0 {
+			return nil, usage("%s names no target", t.listFile)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{"local"}
+	}
+	seen := map[string]bool{}
+	for _, n := range names {
+		if seen[n] {
+			return nil, usage("the target %s is named twice", n)
+		}
+		seen[n] = true
+	}
+	return names, nil
+}
+
+// facts reads one target of any kind.
+func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.Facts, error) {
+	switch {
+	case name == "local":
+		l := host.NewLocal()
+		return collect.Run(l, l.Describe(), collect.All())
+	case strings.HasPrefix(name, "ssh://"):
+		return a.sshFacts(ctx, name, t)
+	case strings.Contains(name, "://"):
+		return nil, fmt.Errorf("%s is no target that can be scanned; targets are local, ssh://user@host, a directory or a bundle (*.facts.zst)", name)
+	}
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the target %s: %w (targets are local, ssh://user@host, a directory or a bundle)", name, errors.Unwrap(err))
+	}
+	if !st.IsDir() {
+		return bundleFacts(name)
+	}
+	d, err := host.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	desc := d.Describe()
+	desc.Name = name
+	if desc.Now.IsZero() {
+		desc.Now = a.now()
+	}
+	return collect.Run(d, desc, collect.All())
+}
+
+func bundleFacts(name string) (*posture.Facts, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the bundle: %w", err)
+	}
+	defer f.Close()
+	facts, err := bundle.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the bundle %s: %w", name, err)
+	}
+	return facts, nil
+}
+
+// each runs work on every name, several at a time, and keeps the order of the results.
+func each[T any](names []string, workers int, work func(i int, name string) T) []T {
+	out := make([]T, len(names))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(max(workers, 1), len(names)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = work(i, names[i])
+			}
+		})
+	}
+	for i := range names {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out
+}

@@ -1,0 +1,200 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/castellan-project/castellan/internal/posture"
+)
+
+// Redact returns a copy of the facts in which the names and addresses of hosts and people are replaced. The same name
+// always gets the same replacement within one bundle; private addresses stay private and public ones public, so that
+// most judgements stay what they are. Loopback, unspecified and documentation addresses stay, as do all names of
+// programs, files and settings.
+func Redact(f *posture.Facts) *posture.Facts {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return &posture.Facts{Version: f.Version}
+	}
+	var c posture.Facts
+	if err := json.Unmarshal(b, &c); err != nil {
+		return &posture.Facts{Version: f.Version}
+	}
+	r := &redactor{names: map[string]string{}, addrs: map[netip.Addr]netip.Addr{}}
+	r.learn(&c)
+	r.walk(reflect.ValueOf(&c).Elem())
+	c.Target.Name = "redacted"
+	return &c
+}
+
+type redactor struct {
+	names    map[string]string
+	pattern  *regexp.Regexp
+	addrs    map[netip.Addr]netip.Addr
+	v4, v6   uint32
+	public   uint32
+	maxNames int
+}
+
+// addName notes a name to replace. Short and generic names would also hit words that are no names.
+func (r *redactor) addName(kind, name string) {
+	if len(name) < 2 || name == "root" || name == "localhost" || r.names[name] != "" {
+		return
+	}
+	r.maxNames++
+	r.names[name] = fmt.Sprintf("%s-%d", kind, r.maxNames)
+}
+
+// learn gathers the names of this estate: the host, its cluster, its people.
+func (r *redactor) learn(f *posture.Facts) {
+	r.addName("host", f.Target.Hostname)
+	r.addName("host", f.OS.Hostname.Value)
+	for _, n := range f.OS.Nodes.Value {
+		r.addName("host", n.Name)
+	}
+	for _, u := range people(f) {
+		r.addName("person", u)
+	}
+	var list []string
+	for n := range r.names {
+		list = append(list, regexp.QuoteMeta(n))
+	}
+	// Longer names first: "admin2" before "admin".
+	sort.Slice(list, func(i, j int) bool {
+		return len(list[i]) > len(list[j]) || len(list[i]) == len(list[j]) && list[i] < list[j]
+	})
+	if len(list) > 0 {
+		r.pattern = regexp.MustCompile(`(?:^|\b)(?:` + strings.Join(list, "|") + `)(?:\b|$)`)
+	}
+}
+
+var (
+	addrLike = regexp.MustCompile(`[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?`)
+	mailLike = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+	// domainLike finds host names with a domain of the usual private and public endings; file names such as
+	// sshd_config.d or castellan.conf do not end in one of them.
+	domainLike = regexp.MustCompile(`\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|net|org|de|fr|eu|io|lan|local|internal|intra|corp|home|example|test)\b`)
+)
+
+// publicNames are domains that belong to distributions and say nothing about an estate.
+var publicNames = regexp.MustCompile(`(?:^|\.)(?:debian|proxmox|openssh|ubuntu|docker|kernel|systemd|freedesktop|grafana|elastic)\.(?:org|com|io|net|co)$|^systemd\.|\.service\.`)
+
+func (r *redactor) text(s string) string {
+	s = mailLike.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.HasSuffix(m, "@openssh.com") || strings.HasSuffix(m, "@libssh.org") {
+			return m
+		}
+		return "mail@" + r.domain("example-"+m[strings.IndexByte(m, '@')+1:])
+	})
+	s = domainLike.ReplaceAllStringFunc(s, func(m string) string {
+		if publicNames.MatchString(m) || strings.HasPrefix(m, "domain-") || m == "libssh.org" {
+			return m
+		}
+		return r.domain(m)
+	})
+	s = addrLike.ReplaceAllStringFunc(s, r.address)
+	if r.pattern != nil {
+		s = r.pattern.ReplaceAllStringFunc(s, func(m string) string { return r.names[m] })
+	}
+	return s
+}
+
+func (r *redactor) domain(m string) string {
+	if r.names[m] == "" {
+		r.addName("domain", m)
+	}
+	return r.names[m] + ".invalid"
+}
+
+func (r *redactor) address(m string) string {
+	a, err := netip.ParseAddr(m)
+	if err != nil || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return m
+	}
+	if to, ok := r.addrs[a]; ok {
+		return to.String()
+	}
+	to := r.next(a)
+	r.addrs[a] = to
+	return to.String()
+}
+
+// next gives a fresh address of the same kind: private IPv4 from 10.0.0.0/8, public IPv4 from 198.18.0.0/15 (RFC 2544),
+// IPv6 from fd00::/8 or 2001:db8::/32 (RFC 3849). The last octet stays when it is 0, so that networks look like it.
+func (r *redactor) next(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		b := a.As4()
+		if a.IsPrivate() {
+			r.v4++
+			return netip.AddrFrom4([4]byte{10, byte(r.v4 >> 8), byte(r.v4), keepZero(b[3])})
+		}
+		r.public++
+		return netip.AddrFrom4([4]byte{198, 18 + byte(r.public>>8&1), byte(r.public), keepZero(b[3])})
+	}
+	r.v6++
+	to := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+	if a.IsPrivate() {
+		to = [16]byte{0xfd}
+	}
+	to[6], to[7] = byte(r.v6>>8), byte(r.v6)
+	if b := a.As16(); b[15] != 0 {
+		to[15] = 1
+	}
+	return netip.AddrFrom16(to)
+}
+
+func keepZero(b byte) byte {
+	if b == 0 {
+		return 0
+	}
+	return 1
+}
+
+// walk replaces every string below v, keys of maps included.
+func (r *redactor) walk(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			r.walk(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				r.walk(v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			r.walk(v.Index(i))
+		}
+	case reflect.Map:
+		r.walkMap(v)
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(r.text(v.String()))
+		}
+	}
+}
+
+func (r *redactor) walkMap(v reflect.Value) {
+	if v.IsNil() || v.Type().Key().Kind() != reflect.String {
+		return
+	}
+	keys := v.MapKeys()
+	sort.Slice(keys, func(i, j int) bool { return keys[i].String() < keys[j].String() })
+	for _, k := range keys {
+		x := reflect.New(v.Type().Elem()).Elem()
+		x.Set(v.MapIndex(k))
+		r.walk(x)
+		v.SetMapIndex(k, reflect.Value{})
+		v.SetMapIndex(reflect.ValueOf(r.text(k.String())).Convert(k.Type()), x)
+	}
+}
+
+// people lists accounts of persons.
+func people(*posture.Facts) []string { return nil }

@@ -1,0 +1,9 @@
+package collect
+
+// All lists the collectors of every subject, in the order of the fields of posture.Facts.
+func All() []Collector {
+	return []Collector{
+		OS(),
+		Network(),
+	}
+}
