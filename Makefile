@@ -29,10 +29,10 @@ test: generated
 # What is generated from the catalogue must be what the sources give.
 .PHONY: generated
 generated:
-	$(GO) test -count=1 ./internal/posture/index -run TestIndexIsFresh
+	$(GO) test -count=1 ./internal/posture -run TestIndexIsFresh
 
 generate:
-	$(GO) test -count=1 ./internal/posture/index -run TestIndexIsFresh -update
+	$(GO) test -count=1 ./internal/posture -run TestIndexIsFresh -update
 
 quick:
 	$(GO) test ./...

@@ -46,11 +46,7 @@ An attestation never hides what a machine sees: a control that fails stays faili
 }
 
 func (a *app) attest(x posture.Attestation, state string) error {
-	env, err := posture.NewEnv()
-	if err != nil {
-		return err
-	}
-	all, err := builtinControls(env)
+	all, err := builtinControls()
 	if err != nil {
 		return exit(ExitUsage, err)
 	}

@@ -33,7 +33,7 @@ func (r *rules) load() error {
 		return err
 	}
 	r.env = env
-	if r.all, err = builtinControls(env); err != nil {
+	if r.all, err = builtinControls(); err != nil {
 		return exit(ExitUsage, err)
 	}
 	if r.controlsDir != "" {
@@ -97,13 +97,7 @@ func join(all, own []posture.Control) ([]posture.Control, error) {
 	return all, nil
 }
 
-func builtinControls(env *expr.Env) ([]posture.Control, error) {
-	files, err := readTree(catalogue.FS)
-	if err != nil {
-		return nil, err
-	}
-	return posture.ParseControls(files, env)
-}
+func builtinControls() ([]posture.Control, error) { return posture.ReadIndex(catalogue.Index) }
 
 // controlsOf reads the YAML files of a user's directory, its sub-directories included, testdata left out.
 func controlsOf(dir string, env *expr.Env) ([]posture.Control, error) {
@@ -152,7 +146,7 @@ func openProfile(name string) (string, []byte, error) {
 		return name, b, nil
 	}
 	file := "profiles/" + name + ".yaml"
-	b, err := fs.ReadFile(catalogue.FS, file)
+	b, err := fs.ReadFile(catalogue.Profiles, file)
 	if err != nil {
 		return file, nil, fmt.Errorf("there is no profile %q; known are %s, or give the path of a file", name, strings.Join(profileNames(), ", "))
 	}
@@ -160,7 +154,7 @@ func openProfile(name string) (string, []byte, error) {
 }
 
 func profileNames() []string {
-	entries, err := fs.ReadDir(catalogue.FS, "profiles")
+	entries, err := fs.ReadDir(catalogue.Profiles, "profiles")
 	if err != nil {
 		return nil
 	}

@@ -52,6 +52,10 @@ func ParseControl(file string, src []byte, env *expr.Env) (Control, error) {
 		return c, err
 	}
 	c.File = file
+	normalise(c.Params)
+	if c.Cluster != nil {
+		normalise(c.Cluster.Params)
+	}
 	c.Group = strings.ToLower(strings.SplitN(c.ID, "-", 2)[0])
 	v := validator{c: &c, env: env, src: source{file: file, src: src}}
 	if err := v.all(); err != nil {

@@ -65,6 +65,9 @@ func LoadProfile(name string, open func(name string) (string, []byte, error)) (*
 			return nil, err
 		}
 		p.file = source{file: file, src: src}
+		for _, params := range p.Params {
+			normalise(params)
+		}
 		if p.Name == "" {
 			return nil, &SourceError{File: file, Line: 1, Column: 1, Text: "the profile has no name", Hint: "name: my-profile"}
 		}

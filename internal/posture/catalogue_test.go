@@ -1,0 +1,78 @@
+package posture_test
+
+import (
+	"bytes"
+	"flag"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+
+	"github.com/castellan-project/castellan/internal/posture"
+)
+
+var update = flag.Bool("update", false, "write generated files anew")
+
+const catalogueDir = "../../catalogue"
+
+// controls reads the YAML files of the catalogue.
+func controls(t *testing.T) []posture.Control {
+	t.Helper()
+	env, err := posture.NewEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []posture.File
+	err = filepath.WalkDir(catalogueDir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "profiles") {
+			return fs.SkipDir
+		}
+		if path.Ext(name) == ".yaml" {
+			b, err := os.ReadFile(name)
+			files = append(files, posture.File{Name: filepath.ToSlash(name), Content: b})
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := posture.ParseControls(files, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
+func TestIndexIsFresh(t *testing.T) {
+	want, err := posture.WriteIndex(controls(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(catalogueDir, "index.json")
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("catalogue/index.json differs from the YAML files; run make generate")
+	}
+}
+
+// Each control stands in a file of its id, in the directory of its group, so that it can be found.
+func TestControlsAreWhereTheyBelong(t *testing.T) {
+	for _, c := range controls(t) {
+		if want := catalogueDir + "/" + c.Group + "/" + c.ID + ".yaml"; c.File != want {
+			t.Errorf("%s stands in %s, not in %s", c.ID, c.File, want)
+		}
+	}
+}
