@@ -28,7 +28,9 @@ func Redact(f *posture.Facts) *posture.Facts {
 	r := &redactor{names: map[string]string{}, addrs: map[netip.Addr]netip.Addr{}}
 	r.learn(&c)
 	r.walk(reflect.ValueOf(&c).Elem())
-	c.Target.Name = "redacted"
+	if c.Target.Kind != "local" {
+		c.Target.Name = "redacted"
+	}
 	return &c
 }
 
@@ -75,7 +77,8 @@ func (r *redactor) learn(f *posture.Facts) {
 
 var (
 	addrLike = regexp.MustCompile(`[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.[0-9]{1,3}){3})?`)
-	mailLike = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
+	// atLike finds mail addresses, users of realms and the comments of SSH keys: somebody@somewhere.
+	atLike = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*`)
 	// domainLike finds host names with a domain of the usual private and public endings; file names such as
 	// sshd_config.d or castellan.conf do not end in one of them.
 	domainLike = regexp.MustCompile(`\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|net|org|de|fr|eu|io|lan|local|internal|intra|corp|home|example|test)\b`)
@@ -85,12 +88,7 @@ var (
 var publicNames = regexp.MustCompile(`(?:^|\.)(?:debian|proxmox|openssh|ubuntu|docker|kernel|systemd|freedesktop|grafana|elastic)\.(?:org|com|io|net|co)$|^systemd\.|\.service\.`)
 
 func (r *redactor) text(s string) string {
-	s = mailLike.ReplaceAllStringFunc(s, func(m string) string {
-		if strings.HasSuffix(m, "@openssh.com") || strings.HasSuffix(m, "@libssh.org") {
-			return m
-		}
-		return "mail@" + r.domain("example-"+m[strings.IndexByte(m, '@')+1:])
-	})
+	s = atLike.ReplaceAllStringFunc(s, r.somebody)
 	s = domainLike.ReplaceAllStringFunc(s, func(m string) string {
 		if publicNames.MatchString(m) || strings.HasPrefix(m, "domain-") || m == "libssh.org" {
 			return m
@@ -104,11 +102,40 @@ func (r *redactor) text(s string) string {
 	return s
 }
 
+// notPeople are the right-hand sides of names with @ that are no people: algorithms, units, realms of PVE.
+var notPeople = regexp.MustCompile(`^(?:openssh\.com|libssh\.org|.*\.(?:service|socket|timer|mount|automount|slice|target|path|scope|swap))$`)
+
+func (r *redactor) somebody(m string) string {
+	who, where, _ := strings.Cut(m, "@")
+	if notPeople.MatchString(where) {
+		return m
+	}
+	if who != "root" {
+		if r.names[who] == "" {
+			r.addName("person", who)
+		}
+		if to := r.names[who]; to != "" {
+			who = to
+		}
+	}
+	switch {
+	case where == "pam" || where == "pve" || where == "pbs" || where == "localhost":
+	case strings.Contains(where, "."):
+		where = r.domain(where)
+	default:
+		r.addName("host", where)
+		if to := r.names[where]; to != "" {
+			where = to
+		}
+	}
+	return who + "@" + where
+}
+
 func (r *redactor) domain(m string) string {
 	if r.names[m] == "" {
 		r.addName("domain", m)
 	}
-	return r.names[m] + ".invalid"
+	return strings.TrimSuffix(r.names[m], ".invalid") + ".invalid"
 }
 
 func (r *redactor) address(m string) string {
@@ -197,4 +224,12 @@ func (r *redactor) walkMap(v reflect.Value) {
 }
 
 // people lists accounts of persons.
-func people(*posture.Facts) []string { return nil }
+func people(f *posture.Facts) []string {
+	var names []string
+	for _, u := range f.Accounts.Users.Value {
+		if u.Person {
+			names = append(names, u.Name)
+		}
+	}
+	return names
+}
