@@ -59,7 +59,6 @@ func TestGolden(t *testing.T) {
 		{"fleet.sarif", "sarif", fleet(), Options{}},
 		{"fleet.junit.xml", "junit", fleet(), Options{}},
 		{"fleet.oscal.json", "oscal", fleet(), Options{}},
-		{"fleet.html", "html", fleet(), Options{}},
 		{"empty.txt", "text", &posture.Report{}, Options{}},
 	} {
 		t.Run(c.file, func(t *testing.T) { golden(t, c.file, render(t, c.format, c.report, c.o)) })

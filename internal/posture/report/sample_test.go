@@ -51,7 +51,7 @@ func sample() *posture.Report {
 		posture.Finding{
 			Control: "SSH-02", Status: posture.Fail, Severity: posture.Critical, Code: posture.CodeExpired, Group: "ssh", Level: 1,
 			Title:  "SSH accepts no passwords",
-			Reason: "PasswordAuthentication is yes for 198.51.100.7",
+			Reason: "the waiver by Ada expired on 2026-10-31: PasswordAuthentication is yes for 198.51.100.7",
 			Rationale: "Passwords are guessed, reused and phished; keys are not. Everybody who can reach the port may try " +
 				"passwords for ever.",
 			Evidence: []posture.Evidence{
@@ -90,7 +90,7 @@ func sample() *posture.Report {
 		},
 		posture.Finding{
 			Control: "SYS-10", Status: posture.Waived, Severity: posture.Medium, Code: posture.CodeWaived, Group: "sys",
-			Title: "Packets with source routes are dropped", Reason: "net.ipv4.conf.all.accept_source_route is 1",
+			Title: "Packets with source routes are dropped", Reason: "waived by Grace until 2027-01-31: lab router",
 			Waiver: &posture.Waiver{Control: "SYS-10", Reason: "lab router", Approver: "Grace", Expires: date("2027-01-31")},
 		},
 		posture.Finding{

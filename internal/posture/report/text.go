@@ -153,26 +153,24 @@ func (t *textReport) score(x posture.TargetReport) {
 }
 
 func (t *textReport) counts(x posture.TargetReport) {
-	var bySeverity []string
+	var bySeverity, others []string
 	for _, s := range posture.Severities() {
 		if n := failsOf(x.Findings, s); n > 0 {
 			bySeverity = append(bySeverity, strconv.Itoa(n)+" "+string(s))
 		}
 	}
-	var parts []string
 	for _, s := range statuses() {
-		n := countByStatus(x.Counts, s)
-		if n == 0 {
-			continue
+		if n := countByStatus(x.Counts, s); n > 0 && s != posture.Fail {
+			others = append(others, strconv.Itoa(n)+" "+statusWord(s))
 		}
-		part := strconv.Itoa(n) + " " + statusWord(s)
-		if s == posture.Fail && len(bySeverity) > 0 {
-			part += " (" + strings.Join(bySeverity, ", ") + ")"
-		}
-		parts = append(parts, part)
 	}
-	if len(parts) > 0 {
-		t.paragraph(plainSpan("  "), strings.Join(parts, ", "), inkPlain)
+	fails := strconv.Itoa(x.Counts.Fail) + " fail"
+	if len(bySeverity) > 0 {
+		fails += ": " + strings.Join(bySeverity, ", ")
+	}
+	t.paragraph(plainSpan("  "), fails, numberInk(x.Counts.Fail, inkPlain))
+	if len(others) > 0 {
+		t.paragraph(plainSpan("  "), strings.Join(others, ", "), inkPlain)
 	}
 }
 
@@ -269,22 +267,24 @@ func statusMark(s posture.Status) span {
 	return span{"?", inkUnknown}
 }
 
+// expiredPrefix is how posture begins the reason of a control whose waiver has ended. The text report has a section
+// that says the same, and little room on the line.
+func expiredPrefix(f posture.Finding) string {
+	if f.Code != posture.CodeExpired || f.Waiver == nil {
+		return "\x00" // in no reason
+	}
+	return oneLine(fmt.Sprintf("the waiver by %s expired on %s:", f.Waiver.Approver, f.Waiver.Expires)) + " "
+}
+
 // lineOf is the text of a finding's line: what is wrong for a failing control; else the title, and what kept it
 // from being judged.
 func lineOf(f posture.Finding) string {
 	title := oneLine(f.Title)
 	switch statusOf(f) {
 	case posture.Fail:
-		if f.Code == posture.CodeExpired {
-			return "waiver expired: " + reasonOf(f)
-		}
-		return reasonOf(f)
+		return strings.Replace(reasonOf(f), expiredPrefix(f), "waiver expired: ", 1)
 	case posture.Pass, posture.Manual:
 		return title
-	case posture.Waived:
-		if f.Waiver != nil {
-			return title + ": waived until " + waiverEnd(f) + " by " + oneLine(f.Waiver.Approver)
-		}
 	case posture.StatusUnknown:
 		if f.NeedsRoot {
 			return "needs root: " + title

@@ -187,7 +187,8 @@ func (t *textReport) next(targets []posture.TargetReport) {
 			args += " " + shellWord(oneLine(x.Target))
 		}
 	}
-	if len(t.report.Targets) > 3 {
+	const longest = "  $ castellan scan --format html -o report.html"
+	if cells(longest+args) > t.width {
 		args = " TARGET..."
 	}
 	rows := [][2]string{
