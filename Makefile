@@ -47,11 +47,11 @@ lab: build
 	$(GO) test -tags lab -count=1 -timeout 50m -v ./lab/...
 
 fuzz:
-	./internal/archtest/fuzz.sh $(FUZZTIME)
+	./scripts/fuzz.sh $(FUZZTIME)
 
 # Speed and size beside lynis and OpenSCAP, which are installed from Debian for the run.
 bench: build
-	./lab/bench.sh
+	./scripts/bench.sh
 
 clean:
 	rm -rf bin dist
