@@ -11,8 +11,8 @@ import (
 
 // Limits against loops in included files and in interpolation.
 const (
-	maxIncludeDepth = 10      // fail2ban stops at files it has seen; ten levels are more than it ships
-	maxExpandDepth  = 10      // Python's configparser: MAX_INTERPOLATION_DEPTH
+	maxIncludeDepth = 10        // fail2ban stops at files it has seen; ten levels are more than it ships
+	maxExpandDepth  = 10        // Python's configparser: MAX_INTERPOLATION_DEPTH
 	maxExpanded     = 128 << 10 // bytes that one value may grow to
 )
 
