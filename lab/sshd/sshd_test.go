@@ -21,6 +21,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/debian/sshd"
@@ -45,6 +46,15 @@ func systems(t *testing.T) []system {
 	if dir == "" {
 		dir = "/var/tmp/castellan-lab"
 	}
+	// Two runs at a time would write over each other's configurations.
+	lock := flock.New(filepath.Join(dir, "sshd.lock"))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Unlock() })
 	var out []system
 	for _, suite := range []string{"bookworm", "trixie"} {
 		root := filepath.Join(dir, suite+"-ssh")
