@@ -135,21 +135,31 @@ func (s *pkgState) running() {
 		return
 	}
 	out, err := s.c.Host.Run(pkgStaleCommand())
-	switch {
-	case err != nil:
-		f.StaleProcesses = posture.Unknown[[]string](err, "/proc/*/maps")
-	case out.Code != 0:
-		f.StaleProcesses = posture.Unknown[[]string](posture.Problemf("error", "reading /proc/*/maps ended with %d: %.200s", out.Code, out.Stderr), "/proc/*/maps")
-	default:
-		f.StaleProcesses = posture.Known(staleProcesses(out.Stdout), posture.Effective, "/proc/*/maps")
+	if err == nil && out.Code != 0 {
+		err = posture.Problemf("error", "reading /proc/*/maps ended with %d: %.200s", out.Code, out.Stderr)
 	}
-	s.staleGuests()
+	if err != nil {
+		f.StaleProcesses = posture.Unknown[[]string](err, "/proc/*/maps")
+		s.staleGuests(nil, err)
+		return
+	}
+	stale := parseStale(out.Stdout)
+	f.StaleProcesses = posture.Known(stale.processes(), posture.Effective, "/proc/*/maps")
+	s.staleGuests(stale.qemu, nil)
 }
 
-// staleProcesses reads the output of pkgStaleCommand: lines "/proc/PID/maps:range r-xp ... file (deleted)",
+// staleCode is what pkgStaleCommand found, by process.
+type staleCode struct {
+	names       map[string]string
+	inContainer map[string]bool
+	libraries   map[string][]string
+	qemu        []string // processes of QEMU whose program was replaced
+}
+
+// parseStale reads the output of pkgStaleCommand: lines "/proc/PID/maps:range r-xp ... file (deleted)",
 // "/proc/PID/cgroup" and "/proc/PID/comm:name".
-func staleProcesses(b []byte) []string {
-	names, inContainer, libraries := map[string]string{}, map[string]bool{}, map[string][]string{}
+func parseStale(b []byte) staleCode {
+	st := staleCode{map[string]string{}, map[string]bool{}, map[string][]string{}, nil}
 	for _, line := range host.Lines(b) {
 		rest, ok := strings.CutPrefix(line, "/proc/")
 		if !ok {
@@ -158,35 +168,40 @@ func staleProcesses(b []byte) []string {
 		pid, rest, _ := strings.Cut(rest, "/")
 		switch kind, text, _ := strings.Cut(rest, ":"); kind {
 		case "cgroup":
-			inContainer[pid] = true
+			st.inContainer[pid] = true
 		case "comm":
-			names[pid] = text
+			st.names[pid] = text
 		case "maps":
 			i := strings.IndexByte(text, '/')
 			if i < 0 {
 				continue
 			}
 			file := strings.TrimSuffix(text[i:], " (deleted)")
-			if packaged(file) && !slices.Contains(libraries[pid], file) {
-				libraries[pid] = append(libraries[pid], file)
+			switch {
+			case strings.HasPrefix(path.Base(file), "qemu-system-") && !slices.Contains(st.qemu, pid):
+				st.qemu = append(st.qemu, pid)
+			case packaged(file) && !slices.Contains(st.libraries[pid], file):
+				st.libraries[pid] = append(st.libraries[pid], file)
 			}
 		}
 	}
+	return st
+}
+
+// processes names those of the host itself; what a container runs is a matter of the container.
+func (st staleCode) processes() []string {
 	found := []string{}
-	for pid, files := range libraries {
-		if !inContainer[pid] {
-			found = append(found, names[pid]+" ("+pid+"): "+strings.Join(files, ", "))
+	for pid, files := range st.libraries {
+		if !st.inContainer[pid] {
+			found = append(found, st.names[pid]+" ("+pid+"): "+strings.Join(files, ", "))
 		}
 	}
 	slices.Sort(found)
 	return found
 }
 
-// packaged reports whether a file lies where packages put programs and libraries. QEMU is a matter of its own.
+// packaged reports whether a file lies where packages put programs and libraries.
 func packaged(file string) bool {
-	if strings.HasPrefix(path.Base(file), "qemu-system-") {
-		return false
-	}
 	for _, p := range []string{"/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/"} {
 		if strings.HasPrefix(file, p) {
 			return true
@@ -195,28 +210,33 @@ func packaged(file string) bool {
 	return false
 }
 
-// staleGuests finds QEMU processes whose program has been replaced: the kernel marks the link of such a process.
-func (s *pkgState) staleGuests() {
-	list, err := s.c.Host.List(pkgExes)
+// staleGuests names the guests of QEMU processes whose program has been replaced: those given, or, when the mappings
+// could not be read, those whose link to the program the kernel marks.
+func (s *pkgState) staleGuests(pids []string, err error) {
+	source := "/proc/*/maps"
 	if err != nil {
-		s.facts.StaleGuests = posture.Unknown[[]string](err, pkgExes)
-		return
+		list, listErr := s.c.Host.List(pkgExes)
+		if listErr != nil || len(list) == 0 {
+			s.facts.StaleGuests = posture.Unknown[[]string](err, source)
+			return
+		}
+		source = pkgExes
+		for _, fi := range list {
+			program, deleted := strings.CutSuffix(fi.Link, " (deleted)")
+			if base := path.Base(program); deleted && (strings.HasPrefix(base, "qemu-system-") || base == "kvm") {
+				pids = append(pids, path.Base(path.Dir(fi.Path)))
+			}
+		}
 	}
 	guests := map[string]string{}
-	pids, _ := s.c.Host.List(pkgPidFiles) // without them only the guests' numbers are missing
-	for _, fi := range pids {
+	files, _ := s.c.Host.List(pkgPidFiles) // without them only the guests' numbers are missing
+	for _, fi := range files {
 		if b, err := s.c.Host.ReadFile(fi.Path); err == nil {
 			guests[strings.TrimSpace(string(b))] = strings.TrimSuffix(path.Base(fi.Path), ".pid")
 		}
 	}
 	stale := []string{}
-	for _, fi := range list {
-		program, deleted := strings.CutSuffix(fi.Link, " (deleted)")
-		base := path.Base(program)
-		if !deleted || !strings.HasPrefix(base, "qemu-system-") && base != "kvm" {
-			continue
-		}
-		pid := path.Base(path.Dir(fi.Path))
+	for _, pid := range pids {
 		guest, ok := guests[pid]
 		if !ok {
 			guest = "unnamed guest"
@@ -224,5 +244,5 @@ func (s *pkgState) staleGuests() {
 		stale = append(stale, guest+" (pid "+pid+")")
 	}
 	slices.Sort(stale)
-	s.facts.StaleGuests = posture.Known(stale, posture.Effective, pkgExes)
+	s.facts.StaleGuests = posture.Known(stale, posture.Effective, source)
 }
