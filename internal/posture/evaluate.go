@@ -126,15 +126,22 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 		}
 	}
 	if needRoot > 0 {
-		n = append(n, fmt.Sprintf("%d findings need the rights of root; scan again as root", needRoot))
+		n = append(n, plural(needRoot, "finding needs", "findings need")+" the rights of root; scan again as root")
 	}
 	if !f.Target.Live {
 		n = append(n, "this is a copy, not a running host: running values are what a boot would give")
 	}
 	if expired > 0 {
-		n = append(n, fmt.Sprintf("%d waivers have expired", expired))
+		n = append(n, plural(expired, "waiver has", "waivers have")+" expired")
 	}
 	return n
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // evaluation is the judging of one target.

@@ -107,6 +107,9 @@ func (s *source) at(yamlPath string, in *expr.Error, text, hint string) error {
 	if err != nil || n == nil {
 		return e
 	}
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		n = m.Values[0].Key // the token of a mapping is its first colon
+	}
 	pos := n.GetToken().Position
 	e.Line, e.Column = pos.Line, pos.Column
 	if lit, ok := n.(*ast.LiteralNode); ok {

@@ -5,5 +5,8 @@ func All() []Collector {
 	return []Collector{
 		OS(),
 		Network(),
+		Packages(),
+		Services(),
+		Files(),
 	}
 }
