@@ -33,11 +33,12 @@ func TestParseShell(t *testing.T) {
 		"# TMOUT=900\n":                             {},
 		"TMOUT=0":                                   {TMOUT: &Timeout{Line: 1}},
 		"TMOUT=$X":                                  {},
-		"umask 022\n":                               {Umask: "022", UmaskLine: 1},
-		"if [ \"$(id -u)\" -ge 1000 ]; then umask 027; fi\n":     {Umask: "027", UmaskLine: 1, Conditional: true},
-		"if true\nthen\n  umask 077\nfi\nexport A=1\numask -S\n": {Umask: "077", UmaskLine: 3, Conditional: true},
-		"[ $UID -ge 1000 ] && umask 027":                         {Umask: "027", UmaskLine: 1, Conditional: true},
-		"if a; then b; fi\numask u=rwx,g=rx,o=":                  {Umask: "u=rwx,g=rx,o=", UmaskLine: 2},
+		"umask 022\n":                               {Umask: Mask{"022", 1}},
+		"if [ \"$(id -u)\" -ge 1000 ]; then umask 027; fi\n":     {Conditional: Mask{"027", 1}},
+		"if true\nthen\n  umask 077\nfi\nexport A=1\numask -S\n": {Conditional: Mask{"077", 3}},
+		"[ $UID -ge 1000 ] && umask 027":                         {Conditional: Mask{"027", 1}},
+		"umask 022\nif a; then umask 027; else umask 022; fi":    {Umask: Mask{"022", 1}, Conditional: Mask{"027", 2}},
+		"if a; then b; fi\numask u=rwx,g=rx,o=":                  {Umask: Mask{"u=rwx,g=rx,o=", 2}},
 	}
 	for in, want := range tests {
 		if diff := cmp.Diff(want, ParseShell([]byte(in))); diff != "" {
@@ -69,7 +70,7 @@ func FuzzParse(f *testing.F) {
 		if s.TMOUT != nil && s.TMOUT.Seconds < 0 {
 			t.Fatal("negative timeout")
 		}
-		if m, ok := MaskOctal(s.Umask); ok && (m < 0 || m > 0o777) {
+		if m, ok := MaskOctal(s.Umask.Text); ok && (m < 0 || m > 0o777) {
 			t.Fatalf("mask %o", m)
 		}
 	})

@@ -14,13 +14,20 @@ type Timeout struct {
 	Line     int
 }
 
-// ShellSettings are the statements of a shell start-up file that this package looks for. A statement inside an if or a
-// case counts as made only when Conditional is looked at: what the condition means is not evaluated.
+// Mask is a umask as written, octal or symbolic.
+type Mask struct {
+	Text string // empty: none
+	Line int
+}
+
+// ShellSettings are the statements of a shell start-up file that this package looks for.
 type ShellSettings struct {
-	TMOUT       *Timeout
-	Umask       string // octal or symbolic, as written; empty when the file does not set it
-	UmaskLine   int
-	Conditional bool // the umask is set inside a compound command
+	TMOUT *Timeout
+	// Umask is the last one that is set for everybody.
+	Umask Mask
+	// Conditional is the strictest one that is set inside an if, a case or behind &&: for some users. What the condition
+	// means is not evaluated.
+	Conditional Mask
 }
 
 // ParseShell reads a start-up file (profile, bash.bashrc, profile.d/*.sh). It understands the forms that people and
@@ -66,7 +73,7 @@ func (s *ShellSettings) statement(words []string, n, depth int) {
 	switch words[0] {
 	case "umask":
 		if len(words) > 1 && !strings.HasPrefix(words[1], "-") {
-			s.Umask, s.UmaskLine, s.Conditional = words[1], n, depth > 0
+			s.mask(Mask{Text: words[1], Line: n}, depth > 0)
 		}
 		return
 	case "readonly":
@@ -83,6 +90,17 @@ func (s *ShellSettings) statement(words []string, n, depth int) {
 	}
 	for _, w := range words[1:] {
 		s.assign(w, n, readOnly, exported)
+	}
+}
+
+func (s *ShellSettings) mask(m Mask, conditional bool) {
+	if !conditional {
+		s.Umask = m
+		return
+	}
+	had, _ := MaskOctal(s.Conditional.Text)
+	if bits, ok := MaskOctal(m.Text); s.Conditional.Text == "" || ok && bits > had {
+		s.Conditional = m
 	}
 }
 

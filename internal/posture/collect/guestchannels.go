@@ -1,0 +1,141 @@
+package collect
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/posture"
+)
+
+const (
+	svcGuestConfs = "/etc/pve/nodes/*/qemu-server/*.conf"
+	svcSDNZones   = "/etc/pve/sdn/zones.cfg"
+	// pvedaemonPort is where pvedaemon serves the API to pveproxy (PVE/Service/pvedaemon.pm of pve-manager), on 127.0.0.1.
+	pvedaemonPort = 85
+)
+
+func guestChannelNeeds() []host.Need {
+	return append(reads(svcGuestConfs, svcSDNZones), append(lists(svcGuestConfs), stats("/etc/pve", "/usr/bin/pvedaemon")...)...)
+}
+
+func collectGuestChannels(c *Context, f *posture.ServiceFacts, l listenerView) {
+	collectPVEDaemon(c, f, l)
+	f.SDNDHCP = sdnDHCP(c)
+	f.ConsoleListeners = posture.Known([]string{}, posture.Default, "a copy has no sockets")
+	if c.Live {
+		f.ConsoleListeners = posture.Unknown[[]string](l.err, "/proc/net/tcp")
+		if l.err == nil {
+			f.ConsoleListeners = posture.Known(l.exposed(func(s posture.ServiceListener) bool {
+				return s.Protocol == "tcp" && s.Port >= 5900 && s.Port <= 5999
+			}), posture.Effective, "/proc/net/tcp")
+		}
+	}
+	paths, contents, err := readAll(c, svcGuestConfs)
+	if err == nil && len(paths) == 0 {
+		if ok, statErr := exists(c, "/etc/pve"); statErr != nil || !ok && !wholeSystem(c) {
+			err = notCopied("/etc/pve")
+		}
+	}
+	if err != nil {
+		f.SpiceGuests, f.VNCGuests = posture.Unknown[[]string](err, svcGuestConfs), posture.Unknown[[]string](err, svcGuestConfs)
+		return
+	}
+	spice, vnc := []string{}, []string{}
+	for i, p := range paths {
+		name := nodeOf(p) + "/" + vmid(p)
+		s, v := channels(contents[i])
+		for _, what := range s {
+			spice = append(spice, name+": "+what)
+		}
+		if v {
+			vnc = append(vnc, name)
+		}
+	}
+	f.SpiceGuests = posture.Known(spice, posture.Configured, "/etc/pve/nodes")
+	f.VNCGuests = posture.Known(vnc, posture.Configured, "/etc/pve/nodes")
+}
+
+// channels looks at a guest's present configuration (what stands before the first snapshot section) for SPICE devices
+// and for raw QEMU arguments that open VNC on the network.
+func channels(b []byte) (spice []string, vnc bool) {
+	for _, l := range host.Lines(b) {
+		if strings.HasPrefix(l, "[") {
+			break
+		}
+		key, value, ok := strings.Cut(l, ":")
+		if !ok || strings.HasPrefix(l, "#") {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch {
+		case key == "vga" && slices.ContainsFunc(strings.Split(value, ","), func(p string) bool { return strings.HasPrefix(strings.TrimPrefix(p, "type="), "qxl") }):
+			spice = append(spice, "vga "+value)
+		case strings.HasPrefix(key, "usb") && slices.Contains(strings.Split(strings.ReplaceAll(value, "host=", ""), ","), "spice"):
+			spice = append(spice, key+" "+value)
+		case strings.HasPrefix(key, "audio") && strings.Contains(value, "driver=spice"):
+			spice = append(spice, key+" "+value)
+		case key == "args":
+			vnc = vnc || vncOnNetwork(strings.Fields(value))
+			if strings.Contains(value, "-spice") {
+				spice = append(spice, "args -spice")
+			}
+		}
+	}
+	return spice, vnc
+}
+
+// vncOnNetwork reports whether "-vnc DISPLAY" names a display reachable over TCP from elsewhere: not unix:, none or
+// loopback.
+func vncOnNetwork(args []string) bool {
+	for i, a := range args {
+		if a != "-vnc" && a != "--vnc" || i+1 == len(args) {
+			continue
+		}
+		d := args[i+1]
+		if !strings.HasPrefix(d, "unix:") && d != "none" && !strings.HasPrefix(d, "127.") && !strings.HasPrefix(d, "localhost:") && !strings.HasPrefix(d, "[::1]") {
+			return true
+		}
+	}
+	return false
+}
+
+func collectPVEDaemon(c *Context, f *posture.ServiceFacts, l listenerView) {
+	src := "default of pvedaemon"
+	if !c.Live {
+		f.PVEDaemonAddresses = posture.Known([]string{"127.0.0.1"}, posture.Default, src)
+		f.PVEDaemonExposed = posture.Known(false, posture.Default, src)
+		return
+	}
+	src = "/proc/net/tcp"
+	if l.err != nil {
+		f.PVEDaemonAddresses, f.PVEDaemonExposed = posture.Unknown[[]string](l.err, src), posture.Unknown[bool](l.err, src)
+		return
+	}
+	addresses, exposed := []string{}, false
+	for _, s := range l.list {
+		if s.Protocol == "tcp" && s.Port == pvedaemonPort {
+			addresses = append(addresses, s.Address)
+			exposed = exposed || !s.Loopback
+		}
+	}
+	f.PVEDaemonAddresses = posture.Known(addresses, posture.Effective, src)
+	f.PVEDaemonExposed = posture.Known(exposed, posture.Effective, src)
+}
+
+// sdnDHCP looks for zones with "dhcp dnsmasq".
+func sdnDHCP(c *Context) posture.Fact[bool] {
+	b, err := c.Host.ReadFile(svcSDNZones)
+	if err != nil {
+		if ok, statErr := exists(c, "/etc/pve"); host.NotExist(err) && (ok || statErr == nil) {
+			return posture.Known(false, posture.Default, svcSDNZones)
+		}
+		return posture.Unknown[bool](err, svcSDNZones)
+	}
+	for _, l := range host.Lines(b) {
+		if f := strings.Fields(l); len(f) == 2 && f[0] == "dhcp" && f[1] == "dnsmasq" {
+			return posture.Known(true, posture.Configured, svcSDNZones)
+		}
+	}
+	return posture.Known(false, posture.Configured, svcSDNZones)
+}
