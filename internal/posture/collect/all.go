@@ -8,5 +8,6 @@ func All() []Collector {
 		Packages(),
 		Services(),
 		Files(),
+		Accounts(),
 	}
 }
