@@ -7,10 +7,26 @@ import (
 	"unicode/utf8"
 )
 
+// maxShown is the longest single text, in bytes, that a report shows: several screens. What is longer is in the JSON
+// report whole.
+const maxShown = 8000
+
+// clip shortens a text to at most n bytes, between code points, and marks that it did.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
 // oneLine makes a string of a host harmless on one line: white space becomes single blanks, and what could steer a
 // terminal or reorder text (control characters, escape sequences, bidirectional and other invisible format
-// characters) is written out as an escape. Invalid UTF-8 becomes U+FFFD.
+// characters) is written out as an escape. Invalid UTF-8 becomes U+FFFD. What is longer than maxShown is cut.
 func oneLine(s string) string {
+	s = clip(s, maxShown)
 	if plain(s) {
 		return s
 	}
@@ -19,7 +35,7 @@ func oneLine(s string) string {
 
 // block is oneLine for texts of several lines: line ends are kept, blanks at their ends are not.
 func block(s string) string {
-	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	lines := strings.Split(strings.ReplaceAll(clip(s, maxShown), "\r\n", "\n"), "\n")
 	for i, l := range lines {
 		lines[i] = strings.TrimRight(visible(l), " \t")
 	}

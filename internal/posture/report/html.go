@@ -17,9 +17,6 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// maxShown is the longest single text, in bytes, that the page shows. What is longer is in the JSON report whole.
-const maxShown = 8000
-
 // htmlPage is what the template sees. All strings that come from a report have passed oneLine or block; html/template
 // escapes them for the place where they stand.
 type htmlPage struct {
@@ -156,7 +153,7 @@ func groupKey(g group) string { return nonEmpty(oneLine(g.Key), "other") }
 
 func htmlTargetOf(n int, t posture.TargetReport) htmlTarget {
 	x := htmlTarget{
-		ID: "t" + strconv.Itoa(n), Name: nonEmpty(oneLine(t.Target), "target"), Error: clip(oneLine(t.Error), maxShown),
+		ID: "t" + strconv.Itoa(n), Name: nonEmpty(oneLine(t.Target), "target"), Error: oneLine(t.Error),
 		Grade: nonEmpty(oneLine(t.Grade), "–"), GradeClass: gradeClass(t.Grade), Score: min(max(t.Score, 0), 100),
 		Critical: failsOf(t.Findings, posture.Critical), High: failsOf(t.Findings, posture.High),
 		Unknown: t.Counts.Unknown, Readable: t.Readable,
@@ -243,23 +240,17 @@ func htmlFindingOf(id string, f posture.Finding) htmlFinding {
 		ID: id, Control: oneLine(f.Control), Title: nonEmpty(oneLine(f.Title), oneLine(f.Control)),
 		Status: string(statusOf(f)), StatusWord: title(statusWord(statusOf(f))),
 		Severity: severityClass(f.Severity), SeverityWord: severityWord(f.Severity),
-		Rationale: clip(block(f.Rationale), maxShown), Code: oneLine(f.Code), Level: f.Level,
-		NeedsRoot: f.NeedsRoot && statusOf(f) == posture.StatusUnknown, Expired: f.Code == posture.CodeExpired,
+		Rationale: block(f.Rationale), Code: oneLine(f.Code), Level: f.Level,
+		Evidence: evidenceOf(f), NeedsRoot: f.NeedsRoot && statusOf(f) == posture.StatusUnknown, Expired: f.Code == posture.CodeExpired,
 	}
-	reason := clip(oneLine(f.Reason), maxShown)
+	reason := oneLine(f.Reason)
 	switch statusOf(f) {
 	case posture.Pass, posture.NotApplicable:
 		x.Detail = reason
 	default:
 		x.Line = reason
 	}
-	for _, e := range evidenceOf(f) {
-		e.Value, e.Problem = clip(e.Value, maxShown), clip(e.Problem, maxShown)
-		x.Evidence = append(x.Evidence, e)
-	}
-	for _, s := range fixesOf(f) {
-		x.Fixes = append(x.Fixes, clip(block(s), maxShown))
-	}
+	x.Fixes = fixesOf(f)
 	if cutsOff(f) && len(x.Fixes) > 0 {
 		x.Caution = lockoutText(f.Lockout)
 	}

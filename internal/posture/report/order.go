@@ -245,8 +245,8 @@ func incomplete(t posture.TargetReport) bool {
 
 // reasonOf is the line that explains a finding: its reason, else its title.
 func reasonOf(f posture.Finding) string {
-	if strings.TrimSpace(f.Reason) != "" {
-		return oneLine(f.Reason)
+	if r := oneLine(f.Reason); r != "" {
+		return r
 	}
 	return oneLine(f.Title)
 }
@@ -267,15 +267,15 @@ func refText(r posture.Ref) string {
 	return s
 }
 
-// fixesOf lists the steps of the remediation in words, or the manual instructions.
+// fixesOf lists the steps of the remediation in words and the manual instructions, made harmless.
 func fixesOf(f posture.Finding) []string {
 	var out []string
 	for _, a := range f.Remediation {
-		if t := strings.TrimSpace(a.Text); t != "" {
+		if t := block(a.Text); t != "" {
 			out = append(out, t)
 		}
 	}
-	if m := strings.TrimSpace(f.Manual); m != "" {
+	if m := block(f.Manual); m != "" {
 		out = append(out, m)
 	}
 	return out

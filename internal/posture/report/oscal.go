@@ -2,7 +2,6 @@ package report
 
 import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 defines version 5 UUIDs by SHA-1; nothing here relies on its strength.
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -21,11 +20,11 @@ const oscalNamespace = projectURI + "/ns/oscal"
 // writeOSCAL writes the report as OSCAL 1.1.3 assessment results (NIST): one result per target; an observation with
 // the evidence per control, a finding for each that applies, a risk for each failure, open or accepted by a waiver.
 func writeOSCAL(w io.Writer, r *posture.Report, _ Options) error {
-	seed, err := json.Marshal(r)
-	if err != nil {
+	var content strings.Builder
+	if err := writeJSON(&content, r, Options{}); err != nil {
 		return err
 	}
-	x := oscalDoc{report: r, seed: string(seed)}
+	x := oscalDoc{report: r, seed: uuid5(oscalNamespace, content.String())}
 	return encodeJSON(w, oscal.OscalModels{AssessmentResults: x.results()})
 }
 
@@ -33,12 +32,12 @@ func writeOSCAL(w io.Writer, r *posture.Report, _ Options) error {
 // place in it: the same report gives the same identifiers, another report others.
 type oscalDoc struct {
 	report *posture.Report
-	seed   string
+	seed   string // the UUID of the content
 }
 
 // id is the identifier of a thing, named by the path to it.
 func (x oscalDoc) id(path ...string) string {
-	return uuid5(uuid5(oscalNamespace, x.seed), strings.Join(path, "\x00"))
+	return uuid5(x.seed, strings.Join(path, "\x00"))
 }
 
 // hostID identifies a target across reports.
@@ -208,8 +207,8 @@ func (x oscalDoc) local(t posture.TargetReport) *oscal.LocalDefinitions {
 	if h := oneLine(t.Hostname); h != "" {
 		props = append(props, oscal.Property{Name: "fqdn", Value: h})
 	}
-	if t.OS != "" {
-		props = append(props, oscal.Property{Name: "os-name", Value: oneLine(t.OS)})
+	if os := oneLine(t.OS); os != "" {
+		props = append(props, oscal.Property{Name: "os-name", Value: os})
 	}
 	return &oscal.LocalDefinitions{
 		Components: &[]oscal.SystemComponent{{

@@ -94,11 +94,7 @@ func (x oscalDoc) risk(t posture.TargetReport, f posture.Finding) oscal.Risk {
 			r.Deadline = &end
 		}
 	}
-	var fixes []string
-	for _, s := range fixesOf(f) {
-		fixes = append(fixes, block(s))
-	}
-	if len(fixes) > 0 {
+	if fixes := fixesOf(f); len(fixes) > 0 {
 		res := oscal.Response{
 			UUID:        x.id("response", t.Target, f.Control),
 			Lifecycle:   "recommendation",

@@ -221,14 +221,3 @@ func wrap(s string, width int) []string {
 	}
 	return out
 }
-
-// clip shortens a text to at most n bytes, between code points, and marks that it did.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}

@@ -11,7 +11,7 @@ import (
 
 // details are what the verbose report adds below a finding.
 func (t *textReport) details(f posture.Finding) {
-	if title := oneLine(f.Title); title != lineOf(f) {
+	if title := oneLine(f.Title); statusOf(f) == posture.Fail && title != lineOf(f) {
 		t.detail("Wanted", []string{title})
 	}
 	var facts []string
@@ -19,12 +19,8 @@ func (t *textReport) details(f posture.Finding) {
 		facts = append(facts, evidenceLine(e))
 	}
 	t.detail("Found", facts)
-	var fixes []string
-	for _, x := range fixesOf(f) {
-		fixes = append(fixes, block(x))
-	}
 	if statusOf(f) != posture.Pass {
-		t.detail("Fix", fixes)
+		t.detail("Fix", fixesOf(f))
 		if cutsOff(f) {
 			t.detail("Caution", []string{lockoutText(f.Lockout)})
 		}
@@ -64,7 +60,7 @@ func evidenceLine(e posture.Evidence) string {
 	}
 	s += " = " + value
 	if from := provenance(e); from != "" {
-		s += "  [" + from + "]"
+		s += " [" + from + "]"
 	}
 	return s
 }
