@@ -26,19 +26,27 @@ func watchedUnits(c *Context, name string, units []string) (map[string]posture.W
 	if errors.Is(err, host.ErrPending) {
 		return nil, err
 	}
+	if err == nil {
+		err = posture.Problemf("error", "systemctl show ended with %d: %.200s", out.Code, out.Stderr)
+	}
+	if c.Live && !errors.Is(err, host.ErrUnavailable) {
+		return nil, err
+	}
 	view := readUnits(c)
+	if view.treeErr != nil {
+		return nil, view.treeErr
+	}
 	states := map[string]posture.WatchedUnit{}
 	for _, u := range units {
 		s := view.unit(u)
-		for _, p := range []*posture.Problem{s.Exists.Problem, s.Enabled.Problem, s.Active.Problem} {
-			if p != nil {
+		for _, p := range []*posture.Problem{s.Exists.Problem, s.Enabled.Problem} {
+			// A unit whose file was not copied and that nothing in /etc enables does not start.
+			if p != nil && p.Code != "not-found" {
 				return nil, p
 			}
 		}
-		states[u] = posture.WatchedUnit{
-			Name: u, Installed: s.Exists.Value, Enabled: strings.HasPrefix(s.Enabled.Value, "enabled"),
-			Active: s.Active.Value == "active" || s.Active.Value == "activating",
-		}
+		on := s.Exists.Value && strings.HasPrefix(s.Enabled.Value, "enabled")
+		states[u] = posture.WatchedUnit{Name: u, Installed: s.Exists.Value, Enabled: on, Active: on}
 	}
 	return states, nil
 }
