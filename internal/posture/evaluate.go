@@ -3,6 +3,7 @@ package posture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -112,7 +113,7 @@ func readable(c Counts) int {
 const littleReadable = 75
 
 func notices(f *Facts, fs []Finding, r TargetReport) []string {
-	var n []string
+	n := slices.Clone(f.Target.Faults)
 	if r.Readable < littleReadable {
 		n = append(n, fmt.Sprintf("only %d %% of the controls could be judged; the score says little", r.Readable))
 	}

@@ -223,7 +223,9 @@ func TestScoreNeverRisesByNotKnowing(t *testing.T) {
 }
 
 func TestGrades(t *testing.T) {
-	of := func(s posture.Status, sev posture.Severity) posture.Finding { return posture.Finding{Status: s, Severity: sev} }
+	of := func(s posture.Status, sev posture.Severity) posture.Finding {
+		return posture.Finding{Status: s, Severity: sev}
+	}
 	many := func(n int) []posture.Finding {
 		fs := make([]posture.Finding, n)
 		for i := range fs {

@@ -81,6 +81,9 @@ func Problemf(code, format string, args ...any) *Problem {
 
 // ProblemOf classifies an error of a host.Reader or of a parser.
 func ProblemOf(err error) *Problem {
+	if err == nil {
+		return &Problem{Code: "not-collected", Text: "this fact was not collected"}
+	}
 	var p *Problem
 	if errors.As(err, &p) {
 		return p

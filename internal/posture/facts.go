@@ -43,4 +43,6 @@ type Target struct {
 	Root bool `json:"root"`
 	// CollectedAt is when, to the second, in UTC.
 	CollectedAt time.Time `json:"collected_at"`
+	// Faults name collectors that broke off; what they had not read yet is unknown.
+	Faults []string `json:"faults,omitempty"`
 }

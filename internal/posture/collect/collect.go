@@ -5,7 +5,9 @@
 package collect
 
 import (
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,16 +70,29 @@ func once(r host.Reader, d host.Description, collectors []Collector) *posture.Fa
 	}}
 	c := &Context{Host: r, Facts: f, Live: d.Live, Root: d.Root, Now: d.Now}
 	var wg sync.WaitGroup
+	faults := make([]string, len(collectors))
 	gate := make(chan struct{}, runtime.GOMAXPROCS(0))
-	for _, col := range collectors {
-		wg.Add(1)
+	for i, col := range collectors {
 		gate <- struct{}{}
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			defer func() { <-gate }()
-			col.Collect(c)
-		}()
+			faults[i] = guarded(col, c)
+		})
 	}
 	wg.Wait()
+	f.Target.Hostname = f.OS.Hostname.Value
+	f.Target.Faults = slices.DeleteFunc(faults, func(s string) bool { return s == "" })
 	return f
+}
+
+// guarded runs one collector. Should hostile input bring it down in spite of all tests, the other subjects are still
+// judged, what it had not read is unknown, and the report says so.
+func guarded(col Collector, c *Context) (fault string) {
+	defer func() {
+		if x := recover(); x != nil {
+			fault = fmt.Sprintf("the collector %s broke off: %v", col.Name, x)
+		}
+	}()
+	col.Collect(c)
+	return ""
 }
