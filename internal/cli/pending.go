@@ -7,8 +7,6 @@ import (
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
-func (a *app) progress(int, bool) display { return discard{} }
-
 func (a *app) sshFacts(context.Context, string, *targetFlags) (*posture.Facts, error) {
 	return nil, errors.New("ssh")
 }
