@@ -110,7 +110,7 @@ func digest(content []byte) string {
 
 func pageOf(r *posture.Report) htmlPage {
 	p := htmlPage{
-		Title: "Security report", Tool: oneLine(r.Tool), Profile: oneLine(r.Profile), Digest: clip(oneLine(r.CatalogueDigest), 12),
+		Title: "Security report", Tool: toolVersion(r), Profile: oneLine(r.Profile), Digest: clip(oneLine(r.CatalogueDigest), 12),
 	}
 	var all []posture.Finding
 	for i, t := range worstTargets(r.Targets) {

@@ -97,7 +97,7 @@ func junitSuiteOf(r *posture.Report, t posture.TargetReport) junitSuite {
 			s.Properties = append(s.Properties, junitProperty{name, value})
 		}
 	}
-	property("castellan.version", oneLine(r.Tool))
+	property("castellan.version", toolVersion(r))
 	property("castellan.profile", oneLine(r.Profile))
 	property("castellan.catalogue", r.CatalogueDigest)
 	property("os", oneLine(t.OS))

@@ -288,3 +288,6 @@ func waiverEnd(f posture.Finding) string {
 	}
 	return f.Waiver.Expires.String()
 }
+
+// toolVersion is the version of castellan that made the report, without its name.
+func toolVersion(r *posture.Report) string { return strings.TrimPrefix(oneLine(r.Tool), "castellan ") }

@@ -61,7 +61,7 @@ func uuid5(space, name string) string {
 
 func (x oscalDoc) results() *oscal.AssessmentResults {
 	plan := x.id("plan")
-	version := nonEmpty(oneLine(x.report.Tool), "unknown")
+	version := nonEmpty(toolVersion(x.report), "unknown")
 	ar := &oscal.AssessmentResults{
 		UUID: x.id("document"),
 		Metadata: oscal.Metadata{
@@ -213,7 +213,7 @@ func (x oscalDoc) local(t posture.TargetReport) *oscal.LocalDefinitions {
 	return &oscal.LocalDefinitions{
 		Components: &[]oscal.SystemComponent{{
 			UUID: x.toolID(), Type: "software", Title: "castellan",
-			Description: "castellan " + nonEmpty(oneLine(x.report.Tool), "(unknown version)"),
+			Description: "castellan " + nonEmpty(toolVersion(x.report), "(unknown version)"),
 			Status:      oscal.SystemComponentStatus{State: "operational"},
 		}},
 		InventoryItems: &[]oscal.InventoryItem{{

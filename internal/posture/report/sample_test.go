@@ -110,7 +110,7 @@ func sample() *posture.Report {
 	pve1.Notices = []string{"only 71 % of the controls could be judged; the score says little",
 		"1 findings need the rights of root; scan again as root"}
 	return &posture.Report{
-		Version: posture.ReportVersion, Tool: "0.1.0", Profile: "baseline",
+		Version: posture.ReportVersion, Tool: "castellan 0.1.0", Profile: "baseline",
 		CatalogueDigest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 		Targets:         []posture.TargetReport{pve1},
 	}

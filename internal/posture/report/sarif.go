@@ -146,7 +146,7 @@ func sarifRunOf(r *posture.Report, t posture.TargetReport) sarifRun {
 	fs := sortedByControl(t.Findings)
 	run := sarifRun{
 		Tool: sarifTool{sarifDriver{
-			Name: "castellan", Version: oneLine(r.Tool), InformationURI: projectURI, Rules: []sarifRule{},
+			Name: "castellan", Version: toolVersion(r), InformationURI: projectURI, Rules: []sarifRule{},
 		}},
 		AutomationDetails: sarifAutomation{ID: "castellan/" + oneLine(t.Target) + "/"},
 		Invocations:       []sarifInvocation{sarifInvocationOf(t)},

@@ -45,7 +45,7 @@ func (t *textReport) head() {
 	if t.report.Profile == "" {
 		right = ""
 	}
-	t.ends(strongSpan(strings.TrimSpace("castellan "+oneLine(t.report.Tool))), faintSpan(right))
+	t.ends(strongSpan(strings.TrimSpace("castellan "+toolVersion(t.report))), faintSpan(right))
 	if len(t.report.Targets) == 0 {
 		t.blank()
 		t.put(plainSpan("No target was scanned."))
