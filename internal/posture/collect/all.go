@@ -4,10 +4,13 @@ package collect
 func All() []Collector {
 	return []Collector{
 		OS(),
-		Network(),
 		Packages(),
+		SSHD(),
+		SSHKeys(),
 		Services(),
 		Files(),
 		Accounts(),
+		Logs(),
+		Network(),
 	}
 }
