@@ -11,6 +11,22 @@ type pattern struct {
 	text  string
 	elems []string
 	deep  bool // the last element was "**": everything below
+	plain bool // it is a path: nothing in it is a wildcard
+}
+
+// wire gives the elements as the far side of a Remote wants them: 'l' and a name, 'r' and a regular expression, '*'.
+func (p pattern) wire() (kinds []byte, words []string) {
+	for _, e := range p.elems {
+		if p.plain || !isWild(e) {
+			kinds, words = append(kinds, 'l'), append(words, e)
+		} else {
+			kinds, words = append(kinds, 'r'), append(words, perlRegex(e))
+		}
+	}
+	if p.deep {
+		kinds, words = append(kinds, '*'), append(words, "")
+	}
+	return kinds, words
 }
 
 // parsePattern checks a List pattern and splits it. Wildcard elements follow path.Match, with one restriction that
@@ -91,7 +107,7 @@ func pseudo(dir string) bool {
 	return false
 }
 
-// rune regex: one character as path.Match counts them, over bytes: a well-formed UTF-8 sequence, or else one byte.
+// anyRune is one character as path.Match counts them, over bytes: a well-formed UTF-8 sequence, or else one byte.
 // The group is atomic (?>...), so that matching never splits a character that is well-formed.
 const anyRune = `(?>[\xc2-\xdf][\x80-\xbf]` +
 	`|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]` +

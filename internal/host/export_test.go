@@ -1,0 +1,17 @@
+package host
+
+import "io"
+
+// NewRemoteForTest starts the far side over a stream where a Perl waits.
+func NewRemoteForTest(stream io.ReadWriter, abort func() error) (*Remote, error) {
+	return newRemote(stream, abort, func(err error) error { return err })
+}
+
+// BootCommandForTest is the shell command that starts the far side.
+func BootCommandForTest(sudo bool) string { return bootCommand(sudo) }
+
+// PerlRegexForTest translates an element of a pattern.
+func PerlRegexForTest(elem string) string { return perlRegex(elem) }
+
+// WithoutOpenat2ForTest makes a tree resolve links as on kernels that lack openat2.
+func WithoutOpenat2ForTest(d *Tree) { d.view.open = joined(d.fd.Name()) }
