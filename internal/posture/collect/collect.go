@@ -80,6 +80,7 @@ func once(r host.Reader, d host.Description, collectors []Collector) *posture.Fa
 		})
 	}
 	wg.Wait()
+	hideSecrets(f)
 	f.Target.Hostname = f.OS.Hostname.Value
 	f.Target.Faults = slices.DeleteFunc(faults, func(s string) bool { return s == "" })
 	return f
