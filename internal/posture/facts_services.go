@@ -27,6 +27,8 @@ type ServiceFacts struct {
 	PVEDaemonExposed Fact[bool] `json:"pvedaemon_exposed"`
 	// SpiceGuests are the guests of the cluster whose configuration uses SPICE, as "node/100: vga qxl".
 	SpiceGuests Fact[[]string] `json:"spice_guests"`
+	// SpiceLimited is true when /etc/default/pveproxy, which spiceproxy reads too, admits listed addresses only.
+	SpiceLimited Fact[bool] `json:"spice_limited"`
 	// VNCGuests are the guests whose raw QEMU arguments open a VNC server on the network, as "node/100".
 	VNCGuests Fact[[]string] `json:"vnc_guests"`
 	// ConsoleListeners are sockets on ports 5900 to 5999 that other hosts can reach, as "tcp 0.0.0.0:5901 kvm". Off-line: none.

@@ -6,30 +6,34 @@ import (
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/proxycfg"
 )
 
 const (
 	svcGuestConfs = "/etc/pve/nodes/*/qemu-server/*.conf"
 	svcSDNZones   = "/etc/pve/sdn/zones.cfg"
+	svcProxyConf  = "/etc/default/pveproxy"
 	// pvedaemonPort is where pvedaemon serves the API to pveproxy (PVE/Service/pvedaemon.pm of pve-manager), on 127.0.0.1.
 	pvedaemonPort = 85
 )
 
 func guestChannelNeeds() []host.Need {
-	return append(reads(svcGuestConfs, svcSDNZones), append(lists(svcGuestConfs), stats("/etc/pve", "/usr/bin/pvedaemon")...)...)
+	return append(reads(svcGuestConfs, svcSDNZones, svcProxyConf), append(lists(svcGuestConfs), stats("/etc/pve", "/usr/bin/pvedaemon")...)...)
 }
 
 func collectGuestChannels(c *Context, f *posture.ServiceFacts, l listenerView) {
 	collectPVEDaemon(c, f, l)
 	f.SDNDHCP = sdnDHCP(c)
-	f.ConsoleListeners = posture.Known([]string{}, posture.Default, "a copy has no sockets")
-	if c.Live {
+	f.SpiceLimited = spiceLimited(c)
+	switch {
+	case !c.Live:
+		f.ConsoleListeners = posture.Known([]string{}, posture.Default, "a copy has no sockets")
+	case l.err != nil:
 		f.ConsoleListeners = posture.Unknown[[]string](l.err, "/proc/net/tcp")
-		if l.err == nil {
-			f.ConsoleListeners = posture.Known(l.exposed(func(s posture.ServiceListener) bool {
-				return s.Protocol == "tcp" && s.Port >= 5900 && s.Port <= 5999
-			}), posture.Effective, "/proc/net/tcp")
-		}
+	default:
+		f.ConsoleListeners = posture.Known(l.exposed(func(s posture.ServiceListener) bool {
+			return s.Protocol == "tcp" && s.Port >= 5900 && s.Port <= 5999
+		}), posture.Effective, "/proc/net/tcp")
 	}
 	paths, contents, err := readAll(c, svcGuestConfs)
 	if err == nil && len(paths) == 0 {
@@ -138,4 +142,25 @@ func sdnDHCP(c *Context) posture.Fact[bool] {
 		}
 	}
 	return posture.Known(false, posture.Configured, svcSDNZones)
+}
+
+// spiceLimited: spiceproxy takes ALLOW_FROM, DENY_FROM and POLICY from pveproxy's file (PVE/Service/spiceproxy.pm of
+// pve-manager). A list of allowed addresses limits only when everybody else is denied.
+func spiceLimited(c *Context) posture.Fact[bool] {
+	b, err := c.Host.ReadFile(svcProxyConf)
+	if absent(c, err) {
+		return posture.Known(false, posture.Default, svcProxyConf)
+	}
+	if err != nil {
+		return posture.Unknown[bool](err, svcProxyConf)
+	}
+	conf := proxycfg.Parse(b)
+	if conf.Shell {
+		return posture.Unknown[bool](posture.Problemf("malformed", "%s holds shell code", svcProxyConf), svcProxyConf)
+	}
+	allow, some := conf.Get("ALLOW_FROM")
+	deny, _ := conf.Get("DENY_FROM")
+	policy, _ := conf.Get("POLICY")
+	limited := some && allow.Value != "all" && (deny.Value == "all" || policy.Value == "deny")
+	return posture.Known(limited, posture.Configured, source(svcProxyConf, allow.Line))
 }
