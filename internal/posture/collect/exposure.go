@@ -1,0 +1,114 @@
+package collect
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/posture"
+)
+
+// webFilterUnits are the links of units that load a packet filter at boot.
+const webFilterUnits = "/etc/systemd/system/*.target.wants/*"
+
+// webPacketFilter looks for any packet filter at all; see WebFacts.PacketFilter.
+func webPacketFilter(c *Context) posture.Fact[bool] {
+	fw, fwErr := c.Host.ReadFile(webClusterFW)
+	nft, nftErr := c.Host.ReadFile(netNftables)
+	ipt, iptErr := c.Host.ReadFile(netIptables)
+	units, unitsErr := c.Host.List(webFilterUnits)
+	if err := firstHardError(fwErr, nftErr, iptErr, unitsErr); err != nil {
+		return posture.Unknown[bool](err, webClusterFW)
+	}
+	found := func(what string) posture.Fact[bool] {
+		return posture.Unknown[bool](posture.Problemf("unavailable", "%s filters packets; what it lets through is not evaluated here", what), what)
+	}
+	if pveFirewallEnabled(fw) {
+		return found(webClusterFW)
+	}
+	for _, u := range units {
+		switch name := u.Path[strings.LastIndexByte(u.Path, '/')+1:]; {
+		case name == "nftables.service" && strings.Contains(string(nft), "hook input"):
+			return found(netNftables)
+		case name == "netfilter-persistent.service" && len(ipt) > 0:
+			return found(netIptables)
+		case name == "ufw.service", name == "firewalld.service", name == "shorewall.service":
+			return found(name)
+		}
+	}
+	return posture.Known(false, posture.Configured, webClusterFW)
+}
+
+// pveFirewallEnabled reads "enable: 1" in the [OPTIONS] of cluster.fw; without it the whole firewall is off.
+func pveFirewallEnabled(b []byte) bool {
+	section, on := "", false
+	for _, l := range host.Lines(b) {
+		l, _, _ = strings.Cut(l, "#")
+		l = strings.TrimSpace(l)
+		if strings.HasPrefix(l, "[") {
+			section = strings.ToUpper(l)
+			continue
+		}
+		if k, v, ok := strings.Cut(l, ":"); ok && section == "[OPTIONS]" && strings.TrimSpace(k) == "enable" {
+			on = strings.TrimSpace(v) == "1"
+		}
+	}
+	return on
+}
+
+// webPlainHTTP looks for listeners on port 80: in the kernel's tables on a live host; off-line a host without any web
+// server or proxy package has none.
+func webPlainHTTP(c *Context) posture.Fact[[]string] {
+	tcp, err := c.Host.ReadFile("/proc/net/tcp")
+	tcp6, err6 := c.Host.ReadFile("/proc/net/tcp6")
+	status, statusErr := c.Host.ReadFile(osFileDpkgStatus)
+	if c.Live && err == nil {
+		out := listeners(tcp, 80)
+		if err6 == nil {
+			out = append(out, listeners(tcp6, 80)...)
+		}
+		return posture.Known(out, posture.Effective, "/proc/net/tcp")
+	}
+	if c.Live {
+		return posture.Unknown[[]string](err, "/proc/net/tcp")
+	}
+	if statusErr != nil {
+		return posture.Unknown[[]string](statusErr, osFileDpkgStatus)
+	}
+	for _, p := range []string{"nginx", "nginx-core", "apache2", "lighttpd", "caddy", "haproxy", "traefik", "squid", "varnish"} {
+		if _, ok := osPackage(status, p); ok {
+			return posture.Unknown[[]string](posture.Problemf("unavailable", "%s is installed; whether it listens on port 80 shows on the running host", p), osFileDpkgStatus)
+		}
+	}
+	return posture.Known([]string{}, posture.Configured, osFileDpkgStatus)
+}
+
+// listeners returns the addresses that listen on a port, from a table of /proc/net (proc_net_tcp): local address in
+// hex, little-endian words, state 0A. Loopback is left out.
+func listeners(table []byte, port uint16) []string {
+	out := []string{}
+	for _, l := range host.Lines(table) {
+		f := strings.Fields(l)
+		if len(f) < 4 || f[3] != "0A" {
+			continue
+		}
+		addr, p, _ := strings.Cut(f[1], ":")
+		pb, err := hex.DecodeString(p)
+		if err != nil || len(pb) != 2 || uint16(pb[0])<<8|uint16(pb[1]) != port {
+			continue
+		}
+		raw, err := hex.DecodeString(addr)
+		if err != nil || len(raw)%4 != 0 {
+			continue
+		}
+		for i := 0; i < len(raw); i += 4 {
+			slices.Reverse(raw[i : i+4])
+		}
+		if a, ok := netip.AddrFromSlice(raw); ok && !a.Unmap().IsLoopback() {
+			out = append(out, netip.AddrPortFrom(a.Unmap(), port).String())
+		}
+	}
+	return out
+}
