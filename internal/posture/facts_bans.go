@@ -53,8 +53,8 @@ type BanJail struct {
 	// SourceExists is true when the jail has something to read: the journal, or at least one file. fail2ban as a whole
 	// does not start when a jail that reads files finds none. Unknown for a copy without /var/log.
 	SourceExists Fact[bool] `json:"source_exists"`
-	JournalMatch []string `json:"journal_match"`
-	MaxRetry     int      `json:"max_retry"`
+	JournalMatch []string   `json:"journal_match"`
+	MaxRetry     int        `json:"max_retry"`
 	// FindTime and BanTime are in seconds; a BanTime of -1 is for ever.
 	FindTime int `json:"find_time"`
 	BanTime  int `json:"ban_time"`
