@@ -210,6 +210,34 @@ func TestSuggestedCommandsAreQuoted(t *testing.T) {
 	}
 }
 
+// A command that does not fit is broken as a shell would read it, not cut.
+func TestSuggestedCommandsCanBeCopied(t *testing.T) {
+	x := target("ssh://root@a-host-with-a-very-long-name.example.org:2222", 0, "F",
+		posture.Finding{Control: "A-1", Status: posture.Fail, Title: "T"}, posture.Finding{Control: "A-2", Status: posture.Manual, Title: "T"})
+	x.Kind, x.Hostname = "ssh", "a-host-with-a-very-long-name"
+	for _, width := range []int{60, 80} {
+		out := render(t, "text", &posture.Report{Profile: "strict", Targets: []posture.TargetReport{x}}, Options{Width: width})
+		joined := strings.Join(strings.Fields(strings.ReplaceAll(out, "\\\n", " ")), " ")
+		for _, w := range []string{
+			"$ castellan scan -v --profile strict ssh://root@a-host-with-a-very-long-name.example.org:2222",
+			"$ castellan scan --format html -o report.html --profile strict ssh://root@a-host-with-a-very-long-name.example.org:2222",
+			"$ castellan attest A-2 --by NAME --note TEXT --until 2027-11-20 --target a-host-with-a-very-long-name",
+			"$ castellan controls show A-1",
+		} {
+			if !strings.Contains(joined, w) {
+				t.Errorf("width %d: %q is not in\n%s", width, w, out)
+			}
+		}
+	}
+	many := &posture.Report{}
+	for range 4 {
+		many.Targets = append(many.Targets, x)
+	}
+	if out := render(t, "text", many, Options{}); !strings.Contains(out, "castellan scan -v TARGET...") {
+		t.Errorf("four targets are spelled out:\n%s", out)
+	}
+}
+
 // A value of ten megabytes, of whatever characters, must not make the report slow or long.
 func TestTextOfHugeValues(t *testing.T) {
 	for _, piece := range []string{"x", "x ", "漢", "\u0301", "\x1b[0m", "\n"} {

@@ -116,7 +116,7 @@ func (t *textReport) rootSection(x posture.TargetReport) {
 	t.put(span{fmt.Sprintf("Need root: %d", len(ids)), inkStrong})
 	t.paragraph(plainSpan("  "), strings.Join(ids, " "), inkPlain)
 	if x.Kind == "local" {
-		t.put(plainSpan("  $ sudo castellan scan"))
+		t.command("sudo castellan scan")
 		return
 	}
 	t.paragraph(plainSpan("  "), "Scan as root, or as a user who may use sudo without a password.", inkPlain)
@@ -135,7 +135,30 @@ func (t *textReport) manualSection(x posture.TargetReport) {
 	if !x.CollectedAt.IsZero() {
 		until = x.CollectedAt.UTC().AddDate(1, 0, 0).Format("2006-01-02")
 	}
-	t.put(plainSpan("  $ castellan attest " + ids[0] + " --by NAME --note TEXT --until " + until))
+	parts := []string{"castellan", "attest", ids[0], "--by NAME", "--note TEXT", "--until " + until}
+	if x.Kind != "local" {
+		// Without it an attestation holds for the machine on which it is made.
+		parts = append(parts, "--target "+shellWord(nonEmpty(oneLine(x.Hostname), oneLine(x.Target))))
+	}
+	t.command(parts...)
+}
+
+// command adds a command that can be copied, broken between its parts where it does not fit.
+func (t *textReport) command(parts ...string) {
+	const prompt = "  $"
+	line := prompt
+	for i, part := range parts {
+		end := ""
+		if i < len(parts)-1 {
+			end = ` \`
+		}
+		if line != prompt && cells(line)+1+cells(part)+len(end) > t.width {
+			t.put(plainSpan(line + ` \`))
+			line = "     "
+		}
+		line += " " + part
+	}
+	t.put(plainSpan(line))
 }
 
 // expiredSection calls out waivers that have ended: their controls fail again.
@@ -177,20 +200,24 @@ func (t *textReport) next(targets []posture.TargetReport) {
 	if worst == "" {
 		return
 	}
-	args := ""
+	var args []string
+	if p := oneLine(t.report.Profile); p != "" && p != "baseline" {
+		args = append(args, "--profile "+shellWord(p))
+	}
+	given := 0
 	for _, x := range t.report.Targets {
 		if x.Kind != "local" {
-			args += " " + shellWord(oneLine(x.Target))
+			args = append(args, shellWord(oneLine(x.Target)))
+			given++
 		}
 	}
-	const longest = "  $ castellan scan --format html -o report.html"
-	if cells(longest+args) > t.width {
-		args = " TARGET..."
+	if given > 3 {
+		args = append(args[:len(args)-given], "TARGET...")
 	}
-	rows := [][2]string{
-		{"castellan scan -v" + args, "evidence, fix and references"},
-		{"castellan controls show " + worst, "why it matters"},
-		{"castellan scan --format html -o report.html" + args, "for the browser"},
+	rows := []nextCommand{
+		{append([]string{"castellan scan -v"}, args...), "evidence, fix and references"},
+		{[]string{"castellan controls show " + worst}, "why it matters"},
+		{append([]string{"castellan scan", "--format html", "-o report.html"}, args...), "for the browser"},
 	}
 	if t.o.Verbose {
 		rows = rows[1:]
@@ -199,15 +226,21 @@ func (t *textReport) next(targets []posture.TargetReport) {
 	t.put(strongSpan("Next"))
 	column := 0
 	for _, r := range rows {
-		column = max(column, cells(r[0]))
+		column = max(column, cells(strings.Join(r.parts, " ")))
 	}
 	for _, r := range rows {
-		if column+4+2+cells(r[1]) > t.width {
-			t.put(plainSpan("  $ " + r[0]))
+		if column+4+2+len("evidence, fix and references") > t.width {
+			t.command(r.parts...)
 			continue
 		}
-		t.put(plainSpan("  $ "+pad(r[0], column)), faintSpan("  "+r[1]))
+		t.put(plainSpan("  $ "+pad(strings.Join(r.parts, " "), column)), faintSpan("  "+r.what))
 	}
+}
+
+// nextCommand is a command in parts that belong on one line, and what it gives.
+type nextCommand struct {
+	parts []string
+	what  string
 }
 
 // worstFinding is the id of the worst failing control of all targets, empty when nothing fails or is unknown.
