@@ -215,7 +215,7 @@ func TestSuggestedCommandsCanBeCopied(t *testing.T) {
 	x := target("ssh://root@a-host-with-a-very-long-name.example.org:2222", 0, "F",
 		posture.Finding{Control: "A-1", Status: posture.Fail, Title: "T"}, posture.Finding{Control: "A-2", Status: posture.Manual, Title: "T"})
 	x.Kind, x.Hostname = "ssh", "a-host-with-a-very-long-name"
-	for _, width := range []int{60, 80} {
+	for _, width := range []int{64, 80} {
 		out := render(t, "text", &posture.Report{Profile: "strict", Targets: []posture.TargetReport{x}}, Options{Width: width})
 		joined := strings.Join(strings.Fields(strings.ReplaceAll(out, "\\\n", " ")), " ")
 		for _, w := range []string{
