@@ -59,7 +59,7 @@ func TestConfSources(t *testing.T) {
 func TestConfErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"A::B \"1\"":               "f:1: the last statement lacks its semicolon",
-		"\nA::B a b;":              `f:2: "b" stands after the value`,
+		"\nA::B a b;":              "f:2: more words stand after the value",
 		"A { B \"1\";":             "f:1: a block is not closed",
 		"A \"1\";\n};":             "f:2: } without {",
 		"A \"un;\n":                "f:1: the quote is not closed",

@@ -203,7 +203,7 @@ func (p *confParser) statement(term byte, line int) error {
 		value := words[1].text
 		for _, w := range words[2:] { // strings in quotes that follow each other are one value
 			if !w.quoted || !words[1].quoted {
-				return p.errorf(p.line, "%.40q stands after the value: the semicolon is missing, or quotes are", w.text)
+				return p.errorf(p.line, "more words stand after the value: the semicolon is missing, or quotes are")
 			}
 			value += " " + w.text
 		}

@@ -114,7 +114,8 @@ func cutURI(s string) (uri, rest string, err error) {
 		}
 	}
 	if uri == "" || !strings.Contains(uri, ":") {
-		return "", "", fmt.Errorf("%.80q is not a URI followed by a suite", s)
+		// The text is not repeated: a URI may hold a password.
+		return "", "", fmt.Errorf("after the type a URI and a suite must stand")
 	}
 	return uri, rest, nil
 }

@@ -56,13 +56,18 @@ func (s *logState) uploads() ([]posture.LogForward, error) {
 		return nil, err
 	}
 	if v, ok := conf.Get("URL"); ok {
-		f := posture.LogForward{Via: "journal-upload", Protocol: "https", Target: v.Value, Port: "19532", All: true, Active: s.units[logUploadUnit].Active, Source: v.Source}
-		// Without a scheme HTTPS is used (journal-upload.conf(5)).
-		if u, err := url.Parse(v.Value); err == nil && u.Host != "" {
-			f.Protocol, f.Target = u.Scheme, u.Hostname()
-			if u.Port() != "" {
-				f.Port = u.Port()
-			}
+		f := posture.LogForward{Via: "journal-upload", Port: "19532", All: true, Active: s.units[logUploadUnit].Active, Source: v.Source}
+		address := v.Value
+		if !strings.Contains(address, "://") {
+			address = "https://" + address // without a scheme HTTPS is used (journal-upload.conf(5))
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, posture.Problemf("malformed", "%s: the URL cannot be read", v.Source)
+		}
+		f.Protocol, f.Target = u.Scheme, u.Hostname() // user and password stay behind
+		if u.Port() != "" {
+			f.Port = u.Port()
 		}
 		trust, _ := conf.Get("TrustedCertificateFile")
 		f.Encrypted = f.Protocol == "https"

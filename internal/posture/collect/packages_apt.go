@@ -118,7 +118,7 @@ func classify(uri, suite string, components, keys []string) (class, codename str
 	if u, err := url.Parse(uri); err == nil {
 		name, place = u.Hostname(), u.Path
 	}
-	codename, _, _ = strings.Cut(strings.SplitN(suite, "/", 2)[0], "-")
+	codename = suiteCodename(suite)
 	for _, c := range components {
 		switch c {
 		case "pve-enterprise", "pve-no-subscription":
@@ -156,6 +156,22 @@ func classify(uri, suite string, components, keys []string) (class, codename str
 		return "debian-backports", codename
 	}
 	return "debian", codename
+}
+
+// suiteCodename gives the release that a suite belongs to: "bookworm" for "bookworm-security" and, by today's names,
+// for "oldstable-security". The names of ages move with each release of Debian, of which the next is due in 2027.
+func suiteCodename(suite string) string {
+	name, _, _ := strings.Cut(suite, "/")
+	name, _, _ = strings.Cut(name, "-")
+	switch name {
+	case "stable":
+		return "trixie"
+	case "oldstable":
+		return "bookworm"
+	case "oldoldstable":
+		return "bullseye"
+	}
+	return name
 }
 
 // isDebian tells Debian and its mirrors, which keep the archive at /debian, from others that pack for Debian and have

@@ -30,8 +30,8 @@ func pkgCronFiles() []string {
 // plainUpgrade finds an upgrade that installs no new packages, fullUpgrade one that may: a Proxmox VE update needs
 // the latter, as new versions bring new dependencies (the kernel's, for one).
 var (
-	plainUpgrade = regexp.MustCompile(`(?:^|[\s;&|(/])(?:apt|apt-get|aptitude)(?:\s+-\S+)*\s+(?:safe-)?upgrade(?:$|[\s;&|)])`)
-	fullUpgrade  = regexp.MustCompile(`(?:^|[\s;&|(/])(?:apt|apt-get|aptitude)(?:\s+-\S+)*\s+(?:dist-upgrade|full-upgrade)(?:$|[\s;&|)])|(?:^|[\s;&|(/])pveupgrade(?:$|[\s;&|)])`)
+	plainUpgrade = regexp.MustCompile(`(?:^|[\s;&|(/])(?:apt|apt-get|aptitude)(?:\s+-\S+|\s+\S+::\S+)*\s+(?:safe-)?upgrade(?:$|[\s;&|)])`)
+	fullUpgrade  = regexp.MustCompile(`(?:^|[\s;&|(/])(?:apt|apt-get|aptitude)(?:\s+-\S+|\s+\S+::\S+)*\s+(?:dist-upgrade|full-upgrade)(?:$|[\s;&|)])|(?:^|[\s;&|(/])pveupgrade(?:$|[\s;&|)])`)
 )
 
 // habit counts upgrades. Of the histories only the counts are kept.

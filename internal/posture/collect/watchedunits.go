@@ -27,7 +27,7 @@ func watchedUnits(c *Context, name string, units []string) (map[string]posture.W
 		return nil, err
 	}
 	if err == nil {
-		err = posture.Problemf("error", "systemctl show ended with %d: %.200s", out.Code, out.Stderr)
+		err = posture.Problemf("error", "systemctl show ended with %d: %s", out.Code, firstLine(out.Stderr))
 	}
 	if c.Live && !errors.Is(err, host.ErrUnavailable) {
 		return nil, err
