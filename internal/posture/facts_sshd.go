@@ -66,14 +66,17 @@ type SSHD struct {
 	// SFTPCommand is the program of the subsystem sftp, empty without one; SFTPExists tells whether it is there.
 	SFTPCommand Fact[string] `json:"sftp_command"`
 	SFTPExists  Fact[bool]   `json:"sftp_exists"`
-	// ClusterFirewall is true when the PVE firewall is switched on for the cluster (enable: 1 in cluster.fw). Whether
-	// it limits port 22 is a matter of its rules, which are judged elsewhere.
-	ClusterFirewall Fact[bool] `json:"cluster_firewall"`
-	// SourceLimit is true when sshd itself lets root and the admin in from some addresses only: neither gets to log in
-	// from 192.0.2.1, by AllowUsers, DenyUsers, PermitRootLogin or RefuseConnection in a Match block.
+	// FirewallLimit is whether a packet filter limits who reaches the server: false when none is set up, and unknown when
+	// one is (the PVE firewall, nftables, iptables, ufw, TCP wrappers), because its rules are judged elsewhere.
+	FirewallLimit Fact[bool] `json:"firewall_limit"`
+	// SourceLimit is true when sshd itself refuses every account with a shell from addresses that belong to nobody, by a
+	// rule about addresses: AllowUsers or DenyUsers with user@network, or a Match Address block.
 	SourceLimit Fact[bool] `json:"source_limit"`
 	// CertificateAuthority is true when certificates of a CA are accepted (TrustedUserCAKeys names a file that exists).
 	CertificateAuthority Fact[bool] `json:"certificate_authority"`
+	// BastionMFA is always unknown: whether people come through a bastion that asks for a second factor is a matter of
+	// attestation.
+	BastionMFA Fact[bool] `json:"bastion_mfa"`
 }
 
 // SSHDirective is a line of the configuration.

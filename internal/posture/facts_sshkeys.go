@@ -36,8 +36,8 @@ type AuthorizedKey struct {
 	AgeDays  int       `json:"age_days"`
 	// Authority is true for a certificate authority (cert-authority).
 	Authority bool `json:"authority"`
-	// Node is the name in a comment root@NAME in a file of root; empty for other keys. On a cluster these are the
-	// keys of nodes. Member is true when that node is a member today.
+	// Node is the name in a comment root@NAME in a file of root: the key of a node of the cluster, or outside of a cluster
+	// this host's own; empty for other keys. Member is true when that node is a member today.
 	Node   string `json:"node"`
 	Member bool   `json:"member"`
 	// Weak is true for DSA and for RSA below 3072 bits (BSI TR-02102-4 and NIST SP 800-57 ask for that strength).

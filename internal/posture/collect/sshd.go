@@ -31,6 +31,9 @@ func SSHD() Collector {
 		"/etc/ssh/ssh_host_*_key.pub", "/etc/issue.net"} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
 	}
+	for _, f := range sshdFilters {
+		c.Needs = append(c.Needs, host.Need{Read: f.path})
+	}
 	for _, f := range []string{sshd.MainFile, sshdDropIns, "/run/sshd.pid", "/usr/lib/openssh/sftp-server"} {
 		c.Needs = append(c.Needs, host.Need{Stat: f})
 	}

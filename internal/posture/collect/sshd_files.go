@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,7 +180,8 @@ func ageDays(now, then time.Time) int { return max(0, int(now.Sub(then).Hours()/
 func sshdExtras(c *Context, f *posture.SSHD, v sshdView) {
 	f.BannerText = sshdBanner(c, f.RootElsewhere.Banner)
 	sshdSFTP(c, f)
-	f.ClusterFirewall = sshdFirewall(c)
+	f.FirewallLimit = sshdFirewall(c)
+	f.BastionMFA = posture.Unknown[bool](posture.Problemf("unavailable", "only a person can tell"), "attestation")
 	f.SourceLimit = sshdSourceLimit(f, v)
 	ca := f.RootElsewhere.TrustedUserCAKeys
 	switch {
@@ -241,30 +243,34 @@ func sshdSFTP(c *Context, f *posture.SSHD) {
 	}
 }
 
-// sshdFirewall reads the switch of the cluster's firewall: enable in the section OPTIONS, 0 when it is not there
-// (pve-docs, pve-firewall.adoc).
+// sshdFilters are the files that set up a packet filter at boot, each with a pattern of a line that switches it on.
+var sshdFilters = []struct{ path, on string }{
+	{sshdFileFW, `(?mi)^\s*enable\s*:\s*[1-9]`}, // section OPTIONS, 0 when not there (pve-docs, pve-firewall.adoc)
+	{"/etc/systemd/system/sysinit.target.wants/nftables.service", ``},
+	{"/etc/iptables/rules.v4", ``},
+	{"/etc/ufw/ufw.conf", `(?mi)^\s*ENABLED=yes`},
+	{"/etc/hosts.deny", `(?mi)^\s*(ALL|sshd)\b`}, // Debian's sshd is built with TCP wrappers
+}
+
+// sshdFirewall tells whether something else than sshd may limit who reaches it.
 func sshdFirewall(c *Context) posture.Fact[bool] {
-	b, err := c.Host.ReadFile(sshdFileFW)
-	if err != nil {
-		if host.NotExist(err) {
-			return posture.Known(false, posture.Default, sshdFileFW+" does not exist")
-		}
-		return posture.Unknown[bool](err, sshdFileFW)
-	}
-	section := ""
-	for i, line := range host.Lines(b) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			section = strings.ToLower(strings.Trim(strings.Fields(line)[0], "[]"))
-			continue
-		}
-		key, value, ok := strings.Cut(line, ":")
-		if ok && section == "options" && strings.EqualFold(strings.TrimSpace(key), "enable") {
-			value = strings.TrimSpace(value)
-			return posture.Known(value != "0" && value != "", posture.Configured, fmt.Sprintf("%s:%d", sshdFileFW, i+1))
+	var failure error
+	failed := ""
+	for _, f := range sshdFilters {
+		b, err := c.Host.ReadFile(f.path)
+		switch {
+		case err != nil && host.NotExist(err):
+		case err != nil && failure == nil:
+			failure, failed = err, f.path
+		case err == nil && (f.on == "" || regexp.MustCompile(f.on).Match(b)):
+			return posture.Unknown[bool](posture.Problemf("unavailable",
+				"%s sets up a packet filter; whether it limits SSH is not judged here", f.path), f.path)
 		}
 	}
-	return posture.Known(false, posture.Default, sshdFileFW)
+	if failure != nil {
+		return posture.Unknown[bool](failure, failed)
+	}
+	return posture.Known(false, posture.Configured, "no packet filter is set up")
 }
 
 // sshdSourceLimit decides whether sshd itself refuses everybody from addresses that belong to nobody, because of a

@@ -304,7 +304,8 @@ func sshdFill(into *posture.SSHDScenario, ours, real sshd.Settings, defaultSourc
 		if s.Source != "" {
 			origin, source = posture.Configured, s.Source
 		}
-		if r, ok := real[key]; ok || real != nil {
+		// OpenSSH 9.2 does not print DebianBanner.
+		if r, ok := real[key]; ok || real != nil && key != "debianbanner" {
 			if s.Source == "" || !slices.Equal(r.Values, s.Values) {
 				source = "sshd -T"
 			}

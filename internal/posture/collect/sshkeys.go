@@ -97,7 +97,11 @@ func sshKeysAuthorized(c *Context, f *posture.SSHKeys, v sshdView) {
 		fail(v.userErr, sshdFilePasswd)
 		return
 	}
-	members := sshKeysMembers(c)
+	members, cluster, err := sshKeysMembers(c)
+	if err != nil {
+		fail(err, "corosync.conf")
+		return
+	}
 	keys, bad := []posture.AuthorizedKey{}, []string{}
 	var failure error
 	failed := ""
@@ -108,11 +112,21 @@ func sshKeysAuthorized(c *Context, f *posture.SSHKeys, v sshdView) {
 			return
 		}
 		for _, name := range files {
-			found, problems, err := sshKeysFile(c, u, name, members)
+			found, problems, err := sshKeysFile(c, u, name)
 			if err != nil && failure == nil {
 				failure, failed = err, name
 			}
-			keys, bad = append(keys, found...), append(bad, problems...)
+			for _, k := range found {
+				if m := sshKeysNode.FindStringSubmatch(k.Comment); m != nil && u.UID == 0 {
+					name := strings.ToLower(m[1])
+					k.Member = slices.Contains(members, name)
+					if cluster || k.Member {
+						k.Node = name
+					}
+				}
+				keys = append(keys, k)
+			}
+			bad = append(bad, problems...)
 		}
 	}
 	if failure != nil {
@@ -124,22 +138,28 @@ func sshKeysAuthorized(c *Context, f *posture.SSHKeys, v sshdView) {
 	f.BadLines = posture.Known(slices.Compact(bad), posture.Configured, "authorized_keys of all accounts")
 }
 
-// sshKeysMembers are the names of the nodes of the cluster, in lower case; nil when this host is in none.
-func sshKeysMembers(c *Context) []string {
+// sshKeysMembers are the names of the nodes of the cluster, in lower case; cluster is false when this host is in none,
+// and its own name the only one then.
+func sshKeysMembers(c *Context) (names []string, cluster bool, err error) {
 	conf, _, err := osCorosync(c)
+	if err != nil && !host.NotExist(err) {
+		return nil, false, err
+	}
 	if err != nil {
-		return nil
+		if name := osHostname(c); name.IsKnown() && name.Value != "" {
+			names = append(names, strings.ToLower(name.Value))
+		}
+		return names, false, nil
 	}
-	out := []string{}
 	for _, n := range sshdNodes(c, conf, nil) {
-		out = append(out, strings.ToLower(n.Name))
+		names = append(names, strings.ToLower(n.Name))
 	}
-	return out
+	return names, true, nil
 }
 
 var sshKeysNode = regexp.MustCompile(`^root@([A-Za-z0-9][A-Za-z0-9-]*)$`)
 
-func sshKeysFile(c *Context, u passwd.User, name string, members []string) ([]posture.AuthorizedKey, []string, error) {
+func sshKeysFile(c *Context, u passwd.User, name string) ([]posture.AuthorizedKey, []string, error) {
 	content, err := c.Host.ReadFile(name)
 	if err != nil {
 		if host.NotExist(err) {
@@ -164,10 +184,6 @@ func sshKeysFile(c *Context, u passwd.User, name string, members []string) ([]po
 		}
 		key.Authority = slices.Contains(key.Options, "cert-authority")
 		key.Weak = k.Type == "ssh-dss" || k.Type == "ssh-rsa" && k.Bits < 3072
-		if m := sshKeysNode.FindStringSubmatch(k.Comment); m != nil && u.UID == 0 && members != nil {
-			key.Node = strings.ToLower(m[1])
-			key.Member = slices.Contains(members, key.Node)
-		}
 		keys = append(keys, key)
 	}
 	var bad []string
