@@ -7,6 +7,11 @@ import "time"
 type AccountFacts struct {
 	Users  Fact[[]Account]      `json:"users"`
 	Groups Fact[[]AccountGroup] `json:"groups"`
+	// Superusers are the names of all users and groups with the number 0, groups as "group root".
+	Superusers Fact[[]string] `json:"superusers"`
+	// People are the names of the accounts of human beings that can log in, Admins those of them that sudo lets become root.
+	People Fact[[]string] `json:"people"`
+	Admins Fact[[]string] `json:"admins"`
 	// Root is the account root.
 	Root RootAccount `json:"root"`
 	// GroupsWithPassword are groups that anybody who knows a password may join.
@@ -78,6 +83,8 @@ type AccountGroup struct {
 type SudoFacts struct {
 	Installed Fact[bool]       `json:"installed"`
 	Rules     Fact[[]SudoRule] `json:"rules"`
+	// NoPasswd are the rules that ask for no password, as "/etc/sudoers.d/x:2 ann: ALL".
+	NoPasswd Fact[[]string] `json:"nopasswd"`
 	// UsePTY is true when commands run in a pseudo-terminal, so that they cannot reach back into the caller's.
 	UsePTY Fact[bool] `json:"use_pty"`
 	// Logfile is sudo's own log, empty when it only writes to syslog.

@@ -13,6 +13,9 @@ type ServiceFacts struct {
 	// known on a live host.
 	Listeners Fact[[]ServiceListener] `json:"listeners"`
 
+	// Exposed are the names of those Listeners that other hosts can reach.
+	Exposed Fact[[]string] `json:"exposed"`
+
 	Postfix   ServicePostfix   `json:"postfix"`
 	Mail      ServiceMail      `json:"mail"`
 	NFS       ServiceNFS       `json:"nfs"`

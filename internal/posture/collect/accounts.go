@@ -101,6 +101,7 @@ func collectUsers(c *Context, f *posture.AccountFacts, defs logindefs.Defs) {
 		f.Users = posture.Unknown[[]posture.Account](err, accPasswd)
 		f.Root.Password, f.Root.Scheme = posture.Unknown[string](err, accPasswd), posture.Unknown[string](err, accPasswd)
 		f.Root.LastChange = posture.Unknown[time.Time](err, accPasswd)
+		f.Superusers, f.People, f.Admins = posture.Unknown[[]string](err, accPasswd), posture.Unknown[[]string](err, accPasswd), posture.Unknown[[]string](err, accPasswd)
 		return
 	}
 	list := make([]posture.Account, 0, len(users))
@@ -112,6 +113,46 @@ func collectUsers(c *Context, f *posture.AccountFacts, defs logindefs.Defs) {
 		list = append(list, a)
 	}
 	f.Users = posture.Known(list, posture.Configured, accPasswd)
+	summarize(f)
+}
+
+// summarize lists the names that people look for first. An account whose state is not known makes its list unknown.
+func summarize(f *posture.AccountFacts) {
+	super, people, admins := []string{}, []string{}, []string{}
+	f.People, f.Admins = posture.Known(people, posture.Configured, accPasswd), posture.Known(admins, posture.Configured, accPasswd)
+	for _, a := range f.Users.Value {
+		if a.UID == 0 {
+			super = append(super, a.Name)
+		}
+		switch {
+		case !a.Person || a.CanLogin.IsKnown() && !a.CanLogin.Value:
+		case !a.CanLogin.IsKnown():
+			f.People = posture.Unknown[[]string](a.CanLogin.Problem, a.CanLogin.Source)
+			f.Admins = posture.Unknown[[]string](a.CanLogin.Problem, a.CanLogin.Source)
+		default:
+			people = append(people, a.Name)
+			if !a.Admin.IsKnown() {
+				f.Admins = posture.Unknown[[]string](a.Admin.Problem, a.Admin.Source)
+			} else if a.Admin.Value {
+				admins = append(admins, a.Name)
+			}
+		}
+	}
+	for _, g := range f.Groups.Value {
+		if g.GID == 0 {
+			super = append(super, "group "+g.Name)
+		}
+	}
+	f.Superusers = posture.Known(super, posture.Configured, accPasswd)
+	if !f.Groups.IsKnown() {
+		f.Superusers = posture.Unknown[[]string](f.Groups.Problem, accGroup)
+	}
+	if f.People.IsKnown() {
+		f.People.Value = people
+	}
+	if f.Admins.IsKnown() {
+		f.Admins.Value = admins
+	}
 }
 
 // malformed marks an error of a parser.

@@ -41,6 +41,13 @@ func (l listenerView) fact() posture.Fact[[]posture.ServiceListener] {
 	return posture.Known(l.list, posture.Effective, "/proc/net")
 }
 
+func (l listenerView) exposedFact() posture.Fact[[]string] {
+	if l.err != nil {
+		return posture.Unknown[[]string](l.err, "/proc/net")
+	}
+	return posture.Known(l.exposed(func(posture.ServiceListener) bool { return true }), posture.Effective, "/proc/net")
+}
+
 // exposed returns the sockets of a kind that other hosts can reach, by name.
 func (l listenerView) exposed(match func(posture.ServiceListener) bool) []string {
 	out := []string{}

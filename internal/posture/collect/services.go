@@ -34,6 +34,7 @@ func collectServices(c *Context) {
 	f.Units, f.EnabledUnits = units.facts()
 	l := readListeners(c)
 	f.Listeners = l.fact()
+	f.Exposed = l.exposedFact()
 	collectPostfix(c, &f, l)
 	collectMail(c, &f)
 	collectNFS(c, &f)

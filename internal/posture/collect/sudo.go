@@ -43,7 +43,7 @@ func collectSudo(c *Context, f *posture.SudoFacts) {
 	if absent(c, err) {
 		f.Installed = posture.Known(false, posture.Effective, accSudoers)
 		f.Rules = posture.Known([]posture.SudoRule{}, posture.Effective, accSudoers)
-		f.Problems = posture.Known([]string{}, posture.Effective, accSudoers)
+		f.Problems, f.NoPasswd = posture.Known([]string{}, posture.Effective, accSudoers), posture.Known([]string{}, posture.Effective, accSudoers)
 		return
 	}
 	if err != nil {
@@ -51,6 +51,7 @@ func collectSudo(c *Context, f *posture.SudoFacts) {
 		if host.Denied(err) { // only root may read sudoers, but it is there
 			f.Installed = posture.Known(true, posture.Effective, accSudoers)
 		}
+		f.NoPasswd = posture.Unknown[[]string](err, accSudoers)
 		f.Rules, f.Problems = posture.Unknown[[]posture.SudoRule](err, accSudoers), posture.Unknown[[]string](err, accSudoers)
 		f.UsePTY, f.Logfile = posture.Unknown[bool](err, accSudoers), posture.Unknown[string](err, accSudoers)
 		f.Syslog, f.Authenticate = posture.Unknown[bool](err, accSudoers), posture.Unknown[bool](err, accSudoers)
@@ -59,12 +60,15 @@ func collectSudo(c *Context, f *posture.SudoFacts) {
 	}
 	f.Installed = posture.Known(true, posture.Effective, accSudoers)
 	f.Problems = posture.Known(orEmpty(conf.Problems), posture.Configured, accSudoers)
-	rules := make([]posture.SudoRule, 0, len(conf.Rules))
+	rules, open := make([]posture.SudoRule, 0, len(conf.Rules)), []string{}
 	for _, r := range conf.Rules {
+		if r.NoPasswd {
+			open = append(open, source(r.File, r.Line)+" "+strings.Join(r.Users, ", ")+": "+r.Command)
+		}
 		rules = append(rules, posture.SudoRule{Users: orEmpty(r.Users), RunAs: orEmpty(r.RunAs), Command: r.Command, NoPasswd: r.NoPasswd,
 			Everything: r.Everything(), Source: source(r.File, r.Line)})
 	}
-	f.Rules = posture.Known(rules, posture.Configured, accSudoers)
+	f.Rules, f.NoPasswd = posture.Known(rules, posture.Configured, accSudoers), posture.Known(open, posture.Configured, accSudoers)
 	// Defaults of sudo 1.9.13 as Debian 12 builds it: use_pty off (its sudoers file switches it on), syslog authpriv,
 	// timestamp_timeout 15 and passwd_timeout 0 minutes. Since 1.9.14 use_pty is on, which a missing line does not tell
 	// apart here; the stricter reading is used.
