@@ -64,10 +64,16 @@ type htmlFinding struct {
 	Rationale, Caution, Code         string
 	Level                            int
 	NeedsRoot, Expired               bool
-	Evidence                         []posture.Evidence
+	Evidence                         []htmlEvidence
 	Fixes, Refs                      []string
 	Obsolete                         []posture.Obsolete
 	Waiver                           *htmlWaiver
+}
+
+// htmlEvidence is a fact with its value in lines.
+type htmlEvidence struct {
+	Path, Origin, Source, Problem string
+	Value                         []string
 }
 
 type htmlWaiver struct {
@@ -241,7 +247,7 @@ func htmlFindingOf(id string, f posture.Finding) htmlFinding {
 		Status: string(statusOf(f)), StatusWord: title(statusWord(statusOf(f))),
 		Severity: severityClass(f.Severity), SeverityWord: severityWord(f.Severity),
 		Rationale: block(f.Rationale), Code: oneLine(f.Code), Level: f.Level,
-		Evidence: evidenceOf(f), NeedsRoot: f.NeedsRoot && statusOf(f) == posture.StatusUnknown, Expired: f.Code == posture.CodeExpired,
+		NeedsRoot: f.NeedsRoot && statusOf(f) == posture.StatusUnknown, Expired: f.Code == posture.CodeExpired,
 	}
 	reason := oneLine(f.Reason)
 	switch statusOf(f) {
@@ -249,6 +255,11 @@ func htmlFindingOf(id string, f posture.Finding) htmlFinding {
 		x.Detail = reason
 	default:
 		x.Line = reason
+	}
+	for i, e := range evidenceOf(f) {
+		x.Evidence = append(x.Evidence, htmlEvidence{
+			Path: e.Path, Origin: e.Origin, Source: e.Source, Problem: e.Problem, Value: valueLines(f.Evidence[i].Value),
+		})
 	}
 	x.Fixes = fixesOf(f)
 	if cutsOff(f) && len(x.Fixes) > 0 {

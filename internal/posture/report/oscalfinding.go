@@ -29,7 +29,7 @@ func (x oscalDoc) observation(t posture.TargetReport, f posture.Finding) oscal.O
 	var evidence []oscal.RelevantEvidence
 	for _, e := range f.Evidence {
 		evidence = append(evidence, oscal.RelevantEvidence{
-			Description: nonEmpty(evidenceLine(e), "none"),
+			Description: nonEmpty(oneLine(evidenceLine(e)), "none"),
 			Props: &[]oscal.Property{
 				x.prop("fact", e.Path), x.prop("origin", e.Origin), x.prop("source", e.Source),
 			},

@@ -212,7 +212,7 @@ func wrap(s string, width int) []string {
 				line = word
 			}
 			for cells(line) > width {
-				head := prefix(line, width)
+				head := breakable(prefix(line, width))
 				out = append(out, head)
 				line = line[len(head):]
 			}
@@ -220,4 +220,13 @@ func wrap(s string, width int) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+// breakable shortens the beginning of a long word to where a reader would break it, if that is not too far back:
+// after punctuation, as in lists and paths.
+func breakable(head string) string {
+	if i := strings.LastIndexAny(head, ",;/&|") + 1; i > len(head)/2 {
+		return head[:i]
+	}
+	return head
 }

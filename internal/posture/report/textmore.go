@@ -48,21 +48,22 @@ func (t *textReport) detail(label string, texts []string) {
 	}
 }
 
-// evidenceLine is one fact in words: its name, its value, and where it comes from or what kept it from being read.
+// evidenceLine is one fact in words: its name, its value, and where it comes from or what kept it from being read. A
+// list has a line per element.
 func evidenceLine(e posture.Evidence) string {
 	s := oneLine(e.Path)
 	if e.Problem != "" {
 		return s + " is unknown: " + oneLine(e.Problem)
 	}
-	value := oneLine(e.Value)
-	if value == "" {
-		value = "(empty)"
+	from := provenance(e)
+	if from != "" {
+		from = " [" + from + "]"
 	}
-	s += " = " + value
-	if from := provenance(e); from != "" {
-		s += " [" + from + "]"
+	lines := valueLines(e.Value)
+	if len(lines) > 1 {
+		return s + from + ":\n- " + strings.Join(lines, "\n- ")
 	}
-	return s
+	return s + " = " + nonEmpty(lines[0], "(empty)") + from
 }
 
 // provenance says where a fact comes from: "configured, /etc/ssh/sshd_config:12".
