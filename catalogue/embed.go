@@ -2,8 +2,9 @@
 // CONTRIBUTING.md describes the format, internal/posture reads it. There is no logic here and nothing is executed
 // from here: a control can compare facts, it cannot run anything.
 //
-// The binary carries the controls as index.json, which `make generate` writes from the YAML files after checking each
-// of them, because reading it takes a tenth of the time. A test fails when the two differ.
+// The binary carries the controls as index.json and their compiled expressions as checks.bin, which `make generate`
+// writes from the YAML files after checking each of them, because reading those takes a tenth of the time. A test fails
+// when they differ.
 package catalogue
 
 import "embed"
@@ -12,6 +13,11 @@ import "embed"
 //
 //go:embed index.json
 var Index []byte
+
+// Checks is the compiled expressions of the controls, for expr.Env.Preload.
+//
+//go:embed checks.bin
+var Checks []byte
 
 // Profiles holds profiles/<name>.yaml.
 //

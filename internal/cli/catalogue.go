@@ -32,6 +32,9 @@ func (r *rules) load() error {
 	if err != nil {
 		return err
 	}
+	if err := env.Preload(catalogue.Checks); err != nil {
+		return fmt.Errorf("the built-in catalogue is damaged: %w", err)
+	}
 	r.env = env
 	if r.all, err = builtinControls(); err != nil {
 		return exit(ExitUsage, err)

@@ -36,6 +36,8 @@ type Env struct {
 	types *typeTable
 	root  reflect.Type
 	index map[string]int // variable -> field of root
+	// preloaded are compiled expressions by key.
+	preloaded map[uint64][]byte
 }
 
 // Params is the name of the variable that holds a control's parameters, Now that of the moment of the facts.
@@ -103,6 +105,22 @@ type Program struct {
 
 // Compile checks an expression and prepares it. The error is an *Error when the expression is wrong.
 func (e *Env) Compile(src string, kind Kind) (*Program, error) {
+	ast, ok := e.decoded(Source{src, kind})
+	if !ok {
+		var err error
+		if ast, err = e.check(src, kind); err != nil {
+			return nil, err
+		}
+	}
+	prg, err := e.cel.Program(ast, cel.CostLimit(CostLimit))
+	if err != nil {
+		return nil, fmt.Errorf("cannot prepare the expression: %w", err)
+	}
+	return &Program{env: e, prg: prg}, nil
+}
+
+// check parses an expression and checks its types.
+func (e *Env) check(src string, kind Kind) (*cel.Ast, error) {
 	ast, iss := e.cel.Compile(src)
 	if iss.Err() != nil {
 		first := iss.Errors()[0]
@@ -116,11 +134,7 @@ func (e *Env) Compile(src string, kind Kind) (*Program, error) {
 		!(kind == Strings && out.Kind() == types.ListKind && out.Parameters()[0].Kind() == types.DynKind) {
 		return nil, &Error{Line: 1, Column: 1, Text: fmt.Sprintf("the expression gives %s, not %s", out, word)}
 	}
-	prg, err := e.cel.Program(ast, cel.CostLimit(CostLimit))
-	if err != nil {
-		return nil, fmt.Errorf("cannot prepare the expression: %w", err)
-	}
-	return &Program{env: e, prg: prg}, nil
+	return ast, nil
 }
 
 // Vars binds the variables of one evaluation.

@@ -15,6 +15,8 @@ type Path []Step
 type Step struct {
 	Name string
 	Key  bool
+	// field is the index of the field in its structure.
+	field int
 }
 
 // ParsePath reads a path and checks it against the type of the root, so that a typo is found when controls are
@@ -36,6 +38,7 @@ func (e *Env) ParsePath(s string) (Path, error) {
 				return nil, fmt.Errorf("there is no fact %q: %s has no field %q; known are %s", s, e.before(p, i), st.Name, fieldList(t))
 			}
 			t = f.Type
+			p[i].field = f.Index[0]
 		default:
 			return nil, fmt.Errorf("there is no fact %q: %s is no structure", s, e.before(p, i))
 		}
@@ -142,8 +145,7 @@ func (v *Vars) Look(p Path) Observation {
 			}
 			continue
 		}
-		f, _ := fieldByJSON(cur.Type(), st.Name)
-		cur = cur.FieldByIndex(f.Index)
+		cur = cur.Field(st.field)
 	}
 	cur = follow(cur, &o)
 	if o.Err == nil {
@@ -155,7 +157,7 @@ func (v *Vars) Look(p Path) Observation {
 // follow unwraps facts and pointers, noting the origin of the last fact.
 func follow(v reflect.Value, o *Observation) reflect.Value {
 	for {
-		if obs, ok := v.Interface().(Observed); ok && v.Kind() == reflect.Struct {
+		if obs, ok := observed(v); ok {
 			if w, ok := obs.(interface{ Where() (string, string) }); ok {
 				o.Origin, o.Source = w.Where()
 			}
@@ -191,7 +193,7 @@ func Words(x any) string {
 		return "no"
 	case string:
 		if x == "" {
-			return `""`
+			return "(empty)"
 		}
 		return cut(x)
 	case time.Time:

@@ -21,6 +21,7 @@ type typeTable struct {
 	*types.Registry
 	mu      sync.RWMutex
 	structs map[string]*structType
+	byType  sync.Map // reflect.Type -> *structType
 }
 
 type structType struct {
@@ -96,6 +97,15 @@ func (tt *typeTable) celType(t reflect.Type) *types.Type {
 }
 
 func (tt *typeTable) structOf(t reflect.Type) *structType {
+	if s, ok := tt.byType.Load(t); ok {
+		return s.(*structType)
+	}
+	s := tt.describe(t)
+	tt.byType.Store(t, s)
+	return s
+}
+
+func (tt *typeTable) describe(t reflect.Type) *structType {
 	name := typeName(t)
 	tt.mu.RLock()
 	s, ok := tt.structs[name]
@@ -140,17 +150,30 @@ func (tt *typeTable) getter(i int) func(any) (any, error) {
 	}
 }
 
-// value unwraps facts and returns something that NativeToValue converts.
+// value unwraps facts and converts to a CEL value. Structures are not copied.
 func (tt *typeTable) value(v reflect.Value) (any, error) {
-	x := v.Interface()
-	if o, ok := x.(Observed); ok {
+	if o, ok := observed(v); ok {
 		got, err := o.Get()
 		if err != nil {
 			return nil, err
 		}
 		return tt.NativeToValue(got), nil
 	}
-	return tt.NativeToValue(x), nil
+	if v.Kind() == reflect.Struct && v.Type() != timeType {
+		return &object{table: tt, typ: tt.structOf(v.Type()), value: v}, nil
+	}
+	return tt.NativeToValue(v.Interface()), nil
+}
+
+// observed returns v as a fact, if it is one, without copying it where that can be avoided.
+func observed(v reflect.Value) (Observed, bool) {
+	if v.Kind() != reflect.Struct || !v.Type().Implements(observedType) {
+		return nil, false
+	}
+	if v.CanAddr() {
+		return v.Addr().Interface().(Observed), true
+	}
+	return v.Interface().(Observed), true
 }
 
 // NativeToValue implements types.Adapter.
@@ -272,8 +295,13 @@ func (o *object) Equal(other ref.Val) ref.Val {
 // Type implements ref.Val.
 func (o *object) Type() ref.Type { return o.typ.cel }
 
-// Value implements ref.Val.
-func (o *object) Value() any { return o.value.Interface() }
+// Value implements ref.Val. It is a pointer where there is something to point to.
+func (o *object) Value() any {
+	if o.value.CanAddr() {
+		return o.value.Addr().Interface()
+	}
+	return o.value.Interface()
+}
 
 // Get implements traits.Indexer, for fields reached through dyn.
 func (o *object) Get(index ref.Val) ref.Val {

@@ -49,22 +49,33 @@ func controls(t *testing.T) []posture.Control {
 }
 
 func TestIndexIsFresh(t *testing.T) {
-	want, err := posture.WriteIndex(controls(t))
+	env, err := posture.NewEnv()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(catalogueDir, "index.json")
-	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
+	cs := controls(t)
+	index, err := posture.WriteIndex(cs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks, err := posture.WriteChecks(env, cs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]byte{"index.json": index, "checks.bin": checks} {
+		file := filepath.Join(catalogueDir, name)
+		if *update {
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("catalogue/index.json differs from the YAML files; run make generate")
+		if !bytes.Equal(got, want) {
+			t.Errorf("catalogue/%s differs from what the YAML files give; run make generate", name)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type Judge struct {
 	waivers      []Waiver
 	attestations []Attestation
 	programs     programs
+	paths        sync.Map // text -> expr.Path
 }
 
 // NewJudge returns a judge for the controls of a profile.
@@ -46,6 +47,18 @@ func (j *Judge) Prepare(workers int) {
 	}
 	close(texts)
 	wg.Wait()
+}
+
+// path parses the path of a fact once.
+func (j *Judge) path(text string) (expr.Path, error) {
+	if p, ok := j.paths.Load(text); ok {
+		return p.(expr.Path), nil
+	}
+	p, err := j.env.ParsePath(text)
+	if err == nil {
+		j.paths.Store(text, p)
+	}
+	return p, err
 }
 
 // programs compiles each expression once.
@@ -275,7 +288,7 @@ func (e *evaluation) finish(c Control, f Finding) Finding {
 func (e *evaluation) evidence(c Control, vars *expr.Vars) []Evidence {
 	out := make([]Evidence, 0, len(c.Evidence))
 	for _, text := range c.Evidence {
-		p, err := e.judge.env.ParsePath(text)
+		p, err := e.judge.path(text)
 		if err != nil {
 			continue // the control was validated when it was loaded
 		}
@@ -299,7 +312,7 @@ func (e *evaluation) text(c Control, text string, vars *expr.Vars) string {
 		if k, ok := strings.CutPrefix(name, "params."); ok {
 			return expr.Words(c.Params[k])
 		}
-		p, err := e.judge.env.ParsePath(name)
+		p, err := e.judge.path(name)
 		if err != nil {
 			return m
 		}

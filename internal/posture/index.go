@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/castellan-project/castellan/internal/expr"
 )
 
 // WriteIndex encodes checked controls in the form that the binary carries.
@@ -22,6 +24,27 @@ func WriteIndex(cs []Control) ([]byte, error) {
 	}
 	b.WriteString("]\n")
 	return b.Bytes(), nil
+}
+
+// WriteChecks compiles the checks of controls into the form that the binary carries and expr.Env.Preload takes.
+func WriteChecks(env *expr.Env, cs []Control) ([]byte, error) {
+	var sources []expr.Source
+	seen := map[expr.Source]bool{}
+	add := func(text string, kind expr.Kind) {
+		s := expr.Source{Text: text, Kind: kind}
+		if text != "" && !seen[s] {
+			seen[s] = true
+			sources = append(sources, s)
+		}
+	}
+	for _, c := range cs {
+		for _, x := range []Control{c, c.ForCluster()} {
+			add(x.Applies, expr.Bool)
+			add(x.Check, expr.Bool)
+			add(x.Offenders, expr.Strings)
+		}
+	}
+	return env.Encode(sources)
 }
 
 // ReadIndex decodes what WriteIndex wrote. It checks nothing again: that was done before it was written.
