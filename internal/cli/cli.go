@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,8 @@ type app struct {
 	out, err io.Writer
 	now      func() time.Time
 	env      func(string) string
+	// asking keeps questions of targets that are read side by side apart.
+	asking sync.Mutex
 }
 
 // Main runs castellan with the arguments after the program's name and returns the exit code.
