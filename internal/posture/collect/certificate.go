@@ -98,7 +98,8 @@ func fingerprint(c *x509.Certificate) string {
 	return strings.Join(parts, ":")
 }
 
-// dhBits returns the size of the prime in a PEM file of Diffie-Hellman parameters (PKCS #3: p, g).
+// dhBits returns the size of the prime in a PEM file of Diffie-Hellman parameters (PKCS #3: p, g; or X9.42: p, g, q),
+// which comes first in both.
 func dhBits(b []byte) (int, error) {
 	for len(b) > 0 {
 		block, rest := pem.Decode(b)
@@ -106,17 +107,18 @@ func dhBits(b []byte) (int, error) {
 			break
 		}
 		b = rest
-		if block.Type != "DH PARAMETERS" {
+		if block.Type != "DH PARAMETERS" && block.Type != "X9.42 DH PARAMETERS" {
 			continue
 		}
-		var p struct {
-			P, G *big.Int
-			L    int `asn1:"optional"`
-		}
-		if _, err := asn1.Unmarshal(block.Bytes, &p); err != nil || p.P == nil {
+		var list []asn1.RawValue
+		if _, err := asn1.Unmarshal(block.Bytes, &list); err != nil || len(list) < 2 {
 			return 0, posture.Problemf("malformed", "cannot parse Diffie-Hellman parameters: %v", err)
 		}
-		return p.P.BitLen(), nil
+		var prime *big.Int
+		if _, err := asn1.Unmarshal(list[0].FullBytes, &prime); err != nil {
+			return 0, posture.Problemf("malformed", "cannot parse the prime of Diffie-Hellman parameters: %v", err)
+		}
+		return prime.BitLen(), nil
 	}
 	return 0, posture.Problemf("malformed", "the file holds no Diffie-Hellman parameters")
 }
