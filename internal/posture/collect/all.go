@@ -4,12 +4,15 @@ package collect
 func All() []Collector {
 	return []Collector{
 		OS(),
+		Sysctl(),
 		Packages(),
 		SSHD(),
 		SSHKeys(),
 		Services(),
 		Files(),
 		Accounts(),
+		Web(),
+		Bans(),
 		Logs(),
 		Network(),
 	}
