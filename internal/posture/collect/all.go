@@ -4,7 +4,6 @@ package collect
 func All() []Collector {
 	return []Collector{
 		OS(),
-		Sysctl(),
 		Packages(),
 		SSHD(),
 		SSHKeys(),
