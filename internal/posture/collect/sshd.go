@@ -34,7 +34,7 @@ func SSHD() Collector {
 	for _, f := range sshdFilters {
 		c.Needs = append(c.Needs, host.Need{Read: f.path})
 	}
-	for _, f := range []string{sshd.MainFile, sshdDropIns, "/run/sshd.pid", "/usr/lib/openssh/sftp-server"} {
+	for _, f := range []string{sshd.MainFile, sshdDropIns, "/etc/systemd/system", "/run/sshd.pid", "/usr/lib/openssh/sftp-server"} {
 		c.Needs = append(c.Needs, host.Need{Stat: f})
 	}
 	for _, p := range []string{sshdDropIns + "/*.conf", "/etc/ssh/ssh_host_*", sshdWantsService, sshdWantsSocket} {

@@ -83,7 +83,8 @@ func sshdProcess(c *Context, f *posture.SSHD, v sshdView) {
 		f.LoadedAt = posture.Unknown[time.Time](host.ErrUnavailable, "a copy has no processes")
 		f.ConfigLoaded = posture.Known(true, posture.Default, "a boot reads the files")
 		f.Running = posture.Known(len(service)+len(socket) > 0, posture.Configured, sshdWantsService)
-		if err := errors.Join(serviceErr, socketErr); err != nil {
+		_, unitsErr := c.Host.Stat("/etc/systemd/system") // part of a copy may lack it
+		if err := errors.Join(serviceErr, socketErr, unitsErr); err != nil {
 			f.Running = posture.Unknown[bool](err, sshdWantsService)
 		}
 		return
