@@ -22,8 +22,8 @@ import (
 )
 
 // CostLimit bounds one evaluation, in CEL's abstract cost units: enough for nested loops over a few thousand items,
-// far below a second.
-const CostLimit = 20_000_000
+// about half a second at most.
+const CostLimit = 2_000_000
 
 // Observed is a value that may be unknown. Get returns the plain value or why it is not known.
 type Observed interface {
