@@ -22,12 +22,14 @@ const (
 	accLoginDefs = "/etc/login.defs"
 	accLastlog   = "/var/log/lastlog"
 	accWtmp      = "/var/log/wtmp"
+	accLastlog2  = "/var/lib/lastlog/lastlog2.db" // of Debian 13
 )
 
 // Accounts returns the collector of the subject accounts.
 func Accounts() Collector {
 	needs := reads(accPasswd, accGroup, accShadow, accGShadow, accLoginDefs, accLastlog, accWtmp)
 	needs = append(needs, lists("/root/.ssh/authorized_keys*", "/home/*/.ssh/authorized_keys*")...)
+	needs = append(needs, stats(accLastlog2)...)
 	for _, list := range [][]host.Need{sudoNeeds(), pamNeeds(), loginNeeds()} {
 		needs = append(needs, list...)
 	}
@@ -313,10 +315,16 @@ func (s *accountSources) readLogins(c *Context, users []passwd.User) {
 			note(l.User, l.Time)
 		}
 	}
-	if lastErr != nil && wtmpErr != nil {
+	_, newErr := c.Host.Stat(accLastlog2)
+	switch {
+	case lastErr != nil && wtmpErr != nil:
 		s.loginsErr = lastErr
+	case newErr == nil:
+		s.loginsErr = posture.Problemf("unavailable", "this host keeps last logins in %s, which is not read yet", accLastlog2)
+	case lastErr == nil && len(s.logins) == 0:
+		s.loginsErr = posture.Problemf("not-found", "%s holds no login at all: either nobody ever logged in, or nothing writes it", accLastlog)
 	}
-	if lastErr != nil && wtmpErr == nil {
+	if lastErr != nil && wtmpErr == nil && s.loginsErr == nil {
 		// wtmp alone is rotated monthly: who does not occur in it may have logged in before.
 		s.loginsErr = posture.Problemf("not-found", "%s only keeps recent logins and there is no %s (Debian 13 keeps them in lastlog2)", accWtmp, accLastlog)
 	}

@@ -3,6 +3,7 @@ package collect
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/debian/chrony"
@@ -62,7 +63,22 @@ func collectTime(c *Context, f *posture.ServiceFacts, units *unitView) {
 		return
 	}
 	t.Sources = timeSources(c, found[0])
+	if c.Live && !runs(units, found) {
+		p := posture.Problemf("unavailable", "%s is enabled but does not run", strings.Join(found, ", "))
+		t.OffsetMS, t.Synchronized = posture.Unknown[int](p, found[0]), posture.Known(false, posture.Effective, p.Text)
+		return
+	}
 	timeState(c, t, found[0])
+}
+
+// runs reports whether one of the daemons is active now.
+func runs(units *unitView, names []string) bool {
+	for _, d := range timeDaemons() {
+		if slices.Contains(names, d.name) && units.unit(d.unit).Active.Value == "active" {
+			return true
+		}
+	}
+	return false
 }
 
 func timeSources(c *Context, daemon string) posture.Fact[int] {
