@@ -1,13 +1,14 @@
 package report
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,8 @@ type htmlPage struct {
 	Digest     string
 	When       string
 	Total      int
-	Targets    []htmlTarget
+	Count      int // of targets
+	Targets    iter.Seq[htmlTarget]
 	Groups     []htmlGroup
 	Statuses   []htmlPart
 	Severities []htmlPart
@@ -100,12 +102,11 @@ func writeHTML(w io.Writer, r *posture.Report, _ Options) error {
 	p.CSS, p.JS = template.CSS(css), template.JS(js) //nolint:gosec // our own files
 	p.CSP = "default-src 'none'; style-src " + digest(css) + "; script-src " + digest(js) +
 		"; img-src data:; base-uri 'none'; form-action 'none'"
-	var b bytes.Buffer
-	if err := tmpl.Execute(&b, p); err != nil {
+	b := bufio.NewWriterSize(w, 64<<10)
+	if err := tmpl.Execute(b, p); err != nil {
 		return err
 	}
-	_, err = w.Write(b.Bytes())
-	return err
+	return b.Flush()
 }
 
 // digest names an inline style or script for a Content-Security-Policy (CSP Level 3, section 2.3.1).
@@ -119,8 +120,16 @@ func pageOf(r *posture.Report) htmlPage {
 		Title: "Security report", Tool: toolVersion(r), Profile: oneLine(r.Profile), Digest: clip(oneLine(r.CatalogueDigest), 12),
 	}
 	var all []posture.Finding
-	for i, t := range worstTargets(r.Targets) {
-		p.Targets = append(p.Targets, htmlTargetOf(i+1, t))
+	targets := worstTargets(r.Targets)
+	p.Count = len(targets)
+	p.Targets = func(yield func(htmlTarget) bool) { // made when they are written: there may be many
+		for i, t := range targets {
+			if !yield(htmlTargetOf(i+1, t)) {
+				return
+			}
+		}
+	}
+	for _, t := range targets {
 		all = append(all, t.Findings...)
 	}
 	if len(r.Targets) == 1 {

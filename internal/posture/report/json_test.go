@@ -78,6 +78,32 @@ func TestJSONIsHarmlessOnTerminals(t *testing.T) {
 	}
 }
 
+// A stream gives the bytes that the encoder gives for the whole document.
+func TestJSONStream(t *testing.T) {
+	for _, r := range []*posture.Report{fleet(), sample(), {}} {
+		whole := *r
+		whole.Targets = make([]posture.TargetReport, len(r.Targets))
+		for i, x := range r.Targets {
+			x.Findings = sortedByControl(x.Findings)
+			for j := range x.Findings {
+				x.Findings[j].Evidence = append([]posture.Evidence{}, x.Findings[j].Evidence...)
+				x.Findings[j].Remediation = append([]posture.Advice{}, x.Findings[j].Remediation...)
+			}
+			if x.Findings == nil {
+				x.Findings = []posture.Finding{}
+			}
+			whole.Targets[i] = x
+		}
+		want, err := indentedJSON(whole, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want)+"\n", render(t, "json", r, Options{})); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
 func TestEscapeHidden(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"a":"plain ü 漢"}`: `{"a":"plain ü 漢"}`, "\"\u202e\"": `"\u202e"`, "\"\u009b\x7f\"": `"\u009b\u007f"`,

@@ -2,6 +2,7 @@ package report
 
 import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 defines version 5 UUIDs by SHA-1; nothing here relies on its strength.
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strconv"
@@ -20,12 +21,27 @@ const oscalNamespace = projectURI + "/ns/oscal"
 // writeOSCAL writes the report as OSCAL 1.1.3 assessment results (NIST): one result per target; an observation with
 // the evidence per control, a finding for each that applies, a risk for each failure, open or accepted by a waiver.
 func writeOSCAL(w io.Writer, r *posture.Report, _ Options) error {
-	var content strings.Builder
-	if err := writeJSON(&content, r, Options{}); err != nil {
+	// The identifiers depend on all that the report says, and on nothing else.
+	content := sha256.New()
+	if err := writeJSON(content, r, Options{}); err != nil {
 		return err
 	}
-	x := oscalDoc{report: r, seed: uuid5(oscalNamespace, content.String())}
-	return encodeJSON(w, oscal.OscalModels{AssessmentResults: x.results()})
+	x := oscalDoc{report: r, seed: uuid5(oscalNamespace, string(content.Sum(nil)))}
+	l, err := newListWriter(w, oscal.OscalModels{AssessmentResults: x.document()}, "results")
+	if err != nil {
+		return err
+	}
+	for _, t := range r.Targets {
+		if err := l.add(x.result(t)); err != nil {
+			return err
+		}
+	}
+	if len(r.Targets) == 0 {
+		if err := l.add(x.emptyResult()); err != nil {
+			return err
+		}
+	}
+	return l.close()
 }
 
 // oscalDoc is a document under way. Its identifiers are version 5 UUIDs of the report's content and the thing's
@@ -59,7 +75,8 @@ func uuid5(space, name string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-func (x oscalDoc) results() *oscal.AssessmentResults {
+// document is the document without its results.
+func (x oscalDoc) document() *oscal.AssessmentResults {
 	plan := x.id("plan")
 	version := nonEmpty(toolVersion(x.report), "unknown")
 	ar := &oscal.AssessmentResults{
@@ -83,12 +100,6 @@ func (x oscalDoc) results() *oscal.AssessmentResults {
 				", judged on facts that were read from each target.",
 			Citation: &oscal.Citation{Text: projectURI},
 		}}},
-	}
-	for _, t := range x.report.Targets {
-		ar.Results = append(ar.Results, x.result(t))
-	}
-	if len(ar.Results) == 0 {
-		ar.Results = append(ar.Results, x.emptyResult())
 	}
 	return ar
 }

@@ -136,10 +136,16 @@ type sarifSuppression struct {
 // that found nothing.
 func writeSARIF(w io.Writer, r *posture.Report, _ Options) error {
 	doc := sarifLog{Schema: sarifSchema, Version: sarifVersion, Runs: []sarifRun{}}
-	for _, t := range r.Targets {
-		doc.Runs = append(doc.Runs, sarifRunOf(r, t))
+	l, err := newListWriter(w, doc, "runs")
+	if err != nil {
+		return err
 	}
-	return encodeJSON(w, doc)
+	for _, t := range r.Targets {
+		if err := l.add(sarifRunOf(r, t)); err != nil {
+			return err
+		}
+	}
+	return l.close()
 }
 
 func sarifRunOf(r *posture.Report, t posture.TargetReport) sarifRun {
