@@ -81,9 +81,9 @@ type SSHD struct {
 
 // SSHDirective is a line of the configuration.
 type SSHDirective struct {
-	Keyword string `json:"keyword"` // as written
-	Name    string `json:"name"`    // as sshd -T prints it; empty for an unknown word
-	Value   string `json:"value"`
+	Keyword string `json:"keyword"`         // as written
+	Name    string `json:"name"`            // as sshd -T prints it; empty for an unknown word
+	Value   string `json:"value"`           // without the values of variables and the arguments of commands, which may be secret
 	Match   string `json:"match,omitempty"` // criteria of the block that it stands in
 	Source  string `json:"source"`
 }
@@ -174,7 +174,7 @@ type SSHDScenario struct {
 	PubkeyAcceptedAlgorithms        Fact[[]string] `json:"pubkeyacceptedalgorithms"`
 	CASignatureAlgorithms           Fact[[]string] `json:"casignaturealgorithms"`
 	Banner                          Fact[string]   `json:"banner"`
-	ForceCommand                    Fact[string]   `json:"forcecommand"`
+	ForceCommand                    Fact[string]   `json:"forcecommand"` // without arguments
 	ChrootDirectory                 Fact[string]   `json:"chrootdirectory"`
 	TrustedUserCAKeys               Fact[string]   `json:"trustedusercakeys"`
 	RevokedKeys                     Fact[string]   `json:"revokedkeys"`
@@ -190,7 +190,7 @@ type SSHDScenario struct {
 	AllowGroups                     Fact[[]string] `json:"allowgroups"`
 	DenyGroups                      Fact[[]string] `json:"denygroups"`
 	AcceptEnv                       Fact[[]string] `json:"acceptenv"`
-	SetEnv                          Fact[[]string] `json:"setenv"`
+	SetEnv                          Fact[[]string] `json:"setenv"` // without values
 	AuthenticationMethods           Fact[[]string] `json:"authenticationmethods"`
 	Subsystem                       Fact[[]string] `json:"subsystem"`
 	MaxStartups                     Fact[string]   `json:"maxstartups"`

@@ -242,7 +242,7 @@ func sshdLines(f *posture.SSHD, config *sshd.Config) {
 	first := posture.Known(false, posture.Configured, sshd.MainFile)
 	settled := false
 	for _, d := range config.Directives {
-		directives = append(directives, posture.SSHDirective{Keyword: d.Keyword, Name: d.Name, Value: d.Value, Match: d.Match, Source: d.Source()})
+		directives = append(directives, posture.SSHDirective{Keyword: d.Keyword, Name: d.Name, Value: sshdPublic(d.Name, d.Value), Match: d.Match, Source: d.Source()})
 		switch {
 		case d.Name == "":
 			unknown = append(unknown, strings.ToLower(d.Keyword))
@@ -283,4 +283,20 @@ func sshdLines(f *posture.SSHD, config *sshd.Config) {
 	f.DropInsFirst = first
 	f.RootLoginDecidedIn = posture.Known(decided, posture.Configured, decided)
 	f.MainRootLogin = posture.Known(main, posture.Configured, sshd.MainFile)
+}
+
+// sshdPublic cuts off what may hold a secret: the values of variables, the arguments of commands, and what follows a
+// word that sshd does not know.
+func sshdPublic(name, value string) string {
+	switch name {
+	case "":
+		return ""
+	case "setenv":
+		name, _, _ := strings.Cut(value, "=")
+		return name
+	case "forcecommand", "authorizedkeyscommand", "authorizedprincipalscommand":
+		command, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+		return command
+	}
+	return value
 }

@@ -243,7 +243,8 @@ func sshdDifferences(ours, real sshd.Settings) []string {
 		if key == "listenaddress" || o.Err != nil || slices.Equal(o.Values, r.Values) {
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s: sshd %q, files %q", key, strings.Join(r.Values, " | "), strings.Join(o.Values, " | ")))
+		out = append(out, fmt.Sprintf("%s: sshd %q, files %q", key, sshdPublic(key, strings.Join(r.Values, " | ")),
+			sshdPublic(key, strings.Join(o.Values, " | "))))
 	}
 	slices.Sort(out)
 	return out
@@ -332,7 +333,11 @@ func scanStartups(ours, real sshd.Settings) map[string]string {
 }
 
 func sshdSet(field any, key string, s sshd.Setting, origin posture.Origin, source string) {
-	text := strings.Join(s.Values, " ")
+	values := make([]string, len(s.Values))
+	for i, v := range s.Values {
+		values[i] = sshdPublic(key, v)
+	}
+	text := strings.Join(values, " ")
 	switch p := field.(type) {
 	case *posture.Fact[string]:
 		*p = posture.Known(text, origin, source)
@@ -349,7 +354,7 @@ func sshdSet(field any, key string, s sshd.Setting, origin posture.Origin, sourc
 			*p = posture.Unknown[int](posture.Problemf("malformed", "%s is %q, no number", key, text), source)
 		}
 	case *posture.Fact[[]string]:
-		*p = posture.Known(sshdList(key, s.Values), origin, source)
+		*p = posture.Known(sshdList(key, values), origin, source)
 		if s.Err != nil {
 			*p = posture.Unknown[[]string](s.Err, source)
 		}

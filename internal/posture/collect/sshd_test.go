@@ -216,6 +216,23 @@ func TestSSHWithoutRightsKnowsNothing(t *testing.T) {
 	}
 }
 
+func TestSSHDKeepsSecretsOfItsFilesOut(t *testing.T) {
+	files := sshBase("SetEnv TOKEN=hunter2 A=b\nAcceptEnv LANG\nPasswort hunter2\nMatch User bob\n\tForceCommand /bin/x --key hunter2\n")
+	delete(files, "var/lib/dpkg/status")
+	f := sshFacts(t, files)
+	j, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(j), "hunter2") {
+		t.Errorf("the facts hold a secret of sshd_config: %s", j)
+	}
+	files["etc/ssh/sshd_config"] = "SetEnv TOKEN=hunter2 A=b\n"
+	if got := sshFacts(t, files).SSHD.Admin.SetEnv.Value; !cmp.Equal(got, []string{"TOKEN=…", "A=…"}) {
+		t.Errorf("setenv is %q, want the names", got)
+	}
+}
+
 func TestSSHKeysInventory(t *testing.T) {
 	const secret = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAC3NzaC1lZDI1NTE5U0VDUkVUU0VDUkVU"
 	files := sshBase("AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/keys/%u\n")
