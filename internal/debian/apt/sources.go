@@ -180,9 +180,12 @@ func ParseSources(b []byte) ([]Source, error) {
 }
 
 type field struct {
-	key, value string
-	line       int
+	key   string
+	lines []string // of the value
+	line  int
 }
+
+func (f field) value() string { return strings.Join(f.lines, "\n") }
 
 // appendField adds a line to the fields of a stanza: a new field, or a continuation of the last one.
 func appendField(fields []field, text string, line int) []field {
@@ -191,15 +194,16 @@ func appendField(fields []field, text string, line int) []field {
 	}
 	if text[0] == ' ' || text[0] == '\t' {
 		if len(fields) > 0 {
-			fields[len(fields)-1].value += "\n" + strings.TrimSpace(text)
+			last := &fields[len(fields)-1]
+			last.lines = append(last.lines, strings.TrimSpace(text))
 		}
 		return fields
 	}
 	key, value, ok := strings.Cut(text, ":")
 	if !ok {
-		return append(fields, field{value: text, line: line})
+		return append(fields, field{lines: []string{text}, line: line})
 	}
-	return append(fields, field{key: strings.TrimSpace(key), value: strings.TrimSpace(value), line: line})
+	return append(fields, field{strings.TrimSpace(key), []string{strings.TrimSpace(value)}, line})
 }
 
 func stanza(fields []field, commented bool) ([]Source, error) {
@@ -211,19 +215,19 @@ func stanza(fields []field, commented bool) ([]Source, error) {
 	for _, f := range fields {
 		switch strings.ToLower(f.key) {
 		case "":
-			return nil, fmt.Errorf("line %d: %.60q is not a field", f.line, f.value)
+			return nil, fmt.Errorf("line %d: %.60q is not a field", f.line, f.value())
 		case "types":
-			s.Types = strings.Fields(f.value)
+			s.Types = strings.Fields(f.value())
 		case "uris":
-			uris = strings.Fields(f.value)
+			uris = strings.Fields(f.value())
 		case "suites":
-			suites = strings.Fields(f.value)
+			suites = strings.Fields(f.value())
 		case "components":
-			s.Components = strings.Fields(f.value)
+			s.Components = strings.Fields(f.value())
 		case "enabled":
-			s.Enabled = s.Enabled && Bool(f.value, true)
+			s.Enabled = s.Enabled && Bool(f.value(), true)
 		case "signed-by", "trusted", "allow-insecure", "allow-weak":
-			s.option(f.key + "=" + f.value)
+			s.option(f.key + "=" + f.value())
 		}
 	}
 	if len(s.Types) == 0 || len(uris) == 0 || len(suites) == 0 {

@@ -77,12 +77,13 @@ func (c *Config) Merge(file string, b []byte) []error {
 	if c.settings == nil {
 		c.settings = map[string]Setting{}
 	}
-	section, text := "", ""
+	section := ""
+	var parts []string // of a line that is continued with backslashes
 	n, start := 0, 0
 	for line := range strings.Lines(string(b)) {
 		n++
 		line = strings.TrimSpace(line)
-		if text == "" {
+		if len(parts) == 0 {
 			start = n
 			if line == "" || line[0] == '#' || line[0] == ';' {
 				continue
@@ -91,10 +92,11 @@ func (c *Config) Merge(file string, b []byte) []error {
 			continue // comments inside a continued line are dropped
 		}
 		if before, ok := strings.CutSuffix(line, `\`); ok {
-			text += before + " "
+			parts = append(parts, before)
 			continue
 		}
-		text += line
+		text := strings.Join(append(parts, line), " ")
+		parts = nil
 		if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
 			section = strings.TrimSuffix(inner, "]")
 		} else if key, value, ok := strings.Cut(text, "="); !ok {
@@ -102,7 +104,6 @@ func (c *Config) Merge(file string, b []byte) []error {
 		} else if section == c.Section {
 			c.set(strings.TrimSpace(key), strings.TrimSpace(value), fmt.Sprintf("%s:%d", file, start))
 		}
-		text = ""
 	}
 	return errs
 }

@@ -108,13 +108,12 @@ func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 // cleanScript takes braces and conditions away from the text of a line.
 func cleanScript(s string) string {
 	s = strings.TrimSpace(s)
-	for {
+	for range maxConditions {
 		t := strings.TrimLeft(s, "{} \t")
-		lower := strings.ToLower(t)
-		if strings.HasPrefix(lower, "else") && (len(t) == 4 || strings.ContainsAny(t[4:5], " \t{")) {
+		if word(t, "else") && (len(t) == 4 || strings.ContainsAny(t[4:5], " \t{")) {
 			t = t[4:]
-		} else if strings.HasPrefix(lower, "if ") {
-			i := strings.Index(lower, " then")
+		} else if word(t, "if ") {
+			i := strings.Index(t, " then")
 			if i < 0 {
 				return ""
 			}
@@ -125,7 +124,14 @@ func cleanScript(s string) string {
 		}
 		s = t
 	}
+	return ""
 }
+
+// maxConditions bounds how many conditions may stand on one line.
+const maxConditions = 100
+
+// word reports whether a text begins with a word, in any case.
+func word(s, w string) bool { return len(s) >= len(w) && strings.EqualFold(s[:len(w)], w) }
 
 // parameters reads name="value" pairs up to the closing parenthesis. Names are case-insensitive; of an array the
 // elements are joined with commas.

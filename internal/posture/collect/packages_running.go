@@ -148,6 +148,9 @@ func (s *pkgState) running() {
 	s.staleGuests(stale.qemu, nil)
 }
 
+// maxStaleFiles is how many replaced files are named for a process.
+const maxStaleFiles = 10
+
 // staleCode is what pkgStaleCommand found, by process.
 type staleCode struct {
 	names       map[string]string
@@ -180,7 +183,7 @@ func parseStale(b []byte) staleCode {
 			switch {
 			case strings.HasPrefix(path.Base(file), "qemu-system-") && !slices.Contains(st.qemu, pid):
 				st.qemu = append(st.qemu, pid)
-			case packaged(file) && !slices.Contains(st.libraries[pid], file):
+			case packaged(file) && len(st.libraries[pid]) < maxStaleFiles && !slices.Contains(st.libraries[pid], file):
 				st.libraries[pid] = append(st.libraries[pid], file)
 			}
 		}
