@@ -4,6 +4,9 @@ package collect
 func All() []Collector {
 	return []Collector{
 		OS(),
+		Kernel(),
+		Sysctl(),
+		Boot(),
 		Packages(),
 		SSHD(),
 		SSHKeys(),
