@@ -19,10 +19,12 @@ type BanFacts struct {
 	RunningJails Fact[[]string] `json:"running_jails"`
 	// JournalModule is true when Python's systemd module is installed, without which backend = systemd fails.
 	JournalModule Fact[bool] `json:"journal_module"`
-	// Database is where bans are kept over a restart of fail2ban, ":memory:" or "None"; PurgeAge for how long, seconds.
+	// Database is where bans are kept over a restart of fail2ban, ":memory:" or "None"; PurgeAge for how many seconds
+	// the history of an address is remembered after its ban ended.
 	Database Fact[string] `json:"database"`
 	PurgeAge Fact[int]    `json:"purge_age"`
-	// Persistent is true when bans survive a restart for as long as the longest ban lasts.
+	// Persistent is true when bans survive a restart. The purge age does not matter for it: bans that last are kept
+	// (fail2ban 0.11 and later, server/database.py).
 	Persistent Fact[bool] `json:"persistent"`
 	// Shared is true when bans reach the other members of the cluster: castellan's own set is there.
 	Shared Fact[bool] `json:"shared"`
@@ -74,9 +76,10 @@ type BanJail struct {
 	// failure of the right address.
 	Matches map[string]bool `json:"matches"`
 	// Forgeable is true when a user name that an attacker chooses makes the filter ban another address.
-	Forgeable bool     `json:"forgeable"`
-	Problems  []string `json:"problems"`
-	Source    string   `json:"source"`
+	Forgeable bool `json:"forgeable"`
+	// Problems are those of the jail and of its filter; what keeps it from starting comes first.
+	Problems []string `json:"problems"`
+	Source   string   `json:"source"`
 }
 
 // BanLogPath is a log file or pattern that a jail reads.

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -150,7 +151,7 @@ func banEngines(c *Context) posture.Fact[[]string] {
 	out, runErr := c.Host.Run(banUnitCommand())
 	links, listErr := c.Host.List(banWants)
 	engines := []string{}
-	if c.Live && runErr == nil {
+	if c.Live && runErr == nil && out.Code == 0 {
 		for block := range strings.SplitSeq(string(out.Stdout), "\n\n") {
 			for e, unit := range banUnits() {
 				if strings.Contains(block, "Id="+unit) && strings.Contains(block, "ActiveState=active") {
@@ -162,7 +163,7 @@ func banEngines(c *Context) posture.Fact[[]string] {
 		return posture.Known(engines, posture.Effective, "systemctl show")
 	}
 	if c.Live {
-		return posture.Unknown[[]string](runErr, "systemctl show")
+		return posture.Unknown[[]string](cmp.Or(runErr, error(posture.Problemf("unavailable", "systemctl could not reach systemd"))), "systemctl show")
 	}
 	if listErr != nil {
 		return posture.Unknown[[]string](listErr, banWants)
@@ -211,18 +212,17 @@ func banConfig(c *Context, f *posture.BanFacts, cfg *fail2ban.Config, err error,
 	f.ConfigProblems = posture.Known(problems, posture.Configured, fail2ban.Base)
 	f.FatalProblems = posture.Known(fatal, posture.Configured, fail2ban.Base)
 	var enabled []*fail2ban.Jail
-	jails, longest := []posture.BanJail{}, 0
+	jails := []posture.BanJail{}
 	for _, j := range cfg.Jails {
 		if j.Enabled {
 			enabled = append(enabled, j)
 			jails = append(jails, banJail(c, j, shapes))
-			longest = max(longest, j.BanTime)
 		}
 	}
 	f.Jails = posture.Known(jails, posture.Configured, fail2ban.Base)
 	f.Database = posture.Known(cfg.DBFile, posture.Configured, fail2ban.Base+"/fail2ban.conf")
 	f.PurgeAge = posture.Known(cfg.DBPurgeAge, posture.Configured, fail2ban.Base+"/fail2ban.conf")
-	kept := cfg.DBFile != "None" && cfg.DBFile != ":memory:" && cfg.DBFile != "" && cfg.DBPurgeAge >= longest
+	kept := cfg.DBFile != "None" && cfg.DBFile != ":memory:" && cfg.DBFile != ""
 	f.Persistent = posture.Known(kept, posture.Configured, fail2ban.Base+"/fail2ban.conf")
 	return enabled
 }
@@ -233,16 +233,11 @@ func banJail(c *Context, j *fail2ban.Jail, shapes []logShape) posture.BanJail {
 		JournalMatch: []string{}, MaxRetry: j.MaxRetry, FindTime: j.FindTime, BanTime: j.BanTime,
 		Increment: j.Increment, IgnoreIP: nonNil(j.IgnoreIP), IgnoreNetworks: ignoreNetworks(j.IgnoreIP), IgnoreSelf: j.IgnoreSelf,
 		Actions: nonNil(j.Actions), ActionBackend: actionBackend(j), Starts: j.Starts(), Matches: map[string]bool{},
-		Problems: []string{}, Source: sourceLine(j.File, j.Line),
+		Source: sourceLine(j.File, j.Line),
 	}
-	for _, p := range j.Problems {
-		out.Problems = append(out.Problems, p.String())
-	}
+	out.Problems = problemTexts(j)
 	if j.Filter != nil {
 		out.JournalMatch = nonNil(j.Filter.JournalMatch)
-		for _, p := range j.Filter.Problems {
-			out.Problems = append(out.Problems, p.String())
-		}
 		for _, s := range shapes {
 			got, ok := s.takes(j)
 			out.Matches[s.name] = ok && got == s.host
@@ -251,6 +246,28 @@ func banJail(c *Context, j *fail2ban.Jail, shapes []logShape) posture.BanJail {
 	}
 	banSource(c, &out, j.LogPaths)
 	return out
+}
+
+// problemTexts are the problems of a jail and its filter, those first that keep the jail from starting.
+func problemTexts(j *fail2ban.Jail) []string {
+	all := slices.Clone(j.Problems)
+	if j.Filter != nil {
+		all = append(all, j.Filter.Problems...)
+	}
+	slices.SortStableFunc(all, func(a, b fail2ban.Problem) int {
+		switch {
+		case a.Fatal == b.Fatal:
+			return 0
+		case a.Fatal:
+			return -1
+		}
+		return 1
+	})
+	out := []string{}
+	for _, p := range all {
+		out = append(out, p.String())
+	}
+	return uniqStrings(out)
 }
 
 // banSource looks for what the jail reads.
@@ -312,8 +329,11 @@ func banRunning(c *Context, f *posture.BanFacts) posture.Fact[[]string] {
 		}
 		return posture.Known([]string{}, posture.Effective, "fail2ban-client status")
 	}
-	if c.Live && (err != nil && !host.NotExist(err) || out.Code != 0 && !slices.Contains(f.Engines.Value, "fail2ban")) {
-		return posture.Unknown[[]string](firstHardError(err, posture.Problemf("unavailable", "fail2ban-client could not reach the server")), "fail2ban-client status")
+	if c.Live && f.Engines.IsKnown() && !slices.Contains(f.Engines.Value, "fail2ban") {
+		return posture.Known([]string{}, posture.Effective, "systemctl show")
+	}
+	if c.Live {
+		return posture.Unknown[[]string](cmp.Or(err, error(posture.Problemf("permission", "fail2ban-client could not reach the server"))), "fail2ban-client status")
 	}
 	if !f.Jails.IsKnown() {
 		return posture.Unknown[[]string](f.Jails.Problem, f.Jails.Source)
@@ -343,7 +363,7 @@ func banShared(c *Context) posture.Fact[bool] {
 		return posture.Known(strings.Contains(string(out.Stdout), "table "+banOwnTable), posture.Effective, "nft list tables")
 	}
 	if c.Live && !host.NotExist(err) {
-		return posture.Unknown[bool](firstHardError(err, posture.Problemf("permission", "nft list tables failed")), "nft list tables")
+		return posture.Unknown[bool](cmp.Or(err, error(posture.Problemf("permission", "nft list tables failed"))), "nft list tables")
 	}
 	return posture.Known(false, posture.Configured, "no ban set of castellan is configured")
 }

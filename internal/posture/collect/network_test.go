@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +15,12 @@ import (
 
 // collectTree writes a copy of parts of a root file system and collects one subject from it.
 func collectTree(t *testing.T, col Collector, files map[string]string) *posture.Facts {
+	t.Helper()
+	return collectTreeAt(t, col, files, time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC))
+}
+
+// collectTreeAt is collectTree at a moment.
+func collectTreeAt(t *testing.T, col Collector, files map[string]string, now time.Time) *posture.Facts {
 	t.Helper()
 	root := t.TempDir()
 	if _, ok := files[".castellan/meta"]; !ok {
@@ -34,7 +41,7 @@ func collectTree(t *testing.T, col Collector, files map[string]string) *posture.
 	}
 	defer d.Close()
 	live := strings.Contains(files[".castellan/meta"], "live yes")
-	f, err := Run(d, host.Description{Name: root, Kind: "dir", Live: live, Root: true}, []Collector{col})
+	f, err := Run(d, host.Description{Name: root, Kind: "dir", Live: live, Root: true, Now: now}, []Collector{col})
 	if err != nil {
 		t.Fatal(err)
 	}
