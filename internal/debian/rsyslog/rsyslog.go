@@ -19,8 +19,10 @@ type Forward struct {
 	Port     string
 	// TLS says whether the connection is encrypted, Verified whether the receiver's certificate is checked.
 	TLS, Verified bool
-	// Selector is what stands in front of the action: "*.*". Empty when a script decides.
+	// Selector is what stands in front of the action: "*.*". Empty when nothing does.
 	Selector string
+	// Conditional is true when a script decides what is forwarded.
+	Conditional bool
 	// Source is where it stands: "/etc/rsyslog.d/90-central.conf:1".
 	Source string
 }
@@ -87,7 +89,11 @@ func (c *Config) read(f File, open func(string) []File, depth int) {
 		case strings.HasPrefix(s.text, "$"):
 			pattern = c.directive(s.text, source)
 		default:
+			n := len(c.Forwards)
 			c.legacy(s.text, source)
+			for i := range c.Forwards[n:] {
+				c.Forwards[n+i].Conditional = s.conditional
+			}
 		}
 		if pattern == "" || open == nil {
 			continue
@@ -141,7 +147,7 @@ func (c *Config) input(p map[string]string, source string) {
 
 func (c *Config) action(s statement, source string) {
 	p := s.params
-	f := Forward{Target: p["target"], Port: p["port"], Selector: s.text, Source: source}
+	f := Forward{Target: p["target"], Port: p["port"], Selector: s.text, Conditional: s.conditional, Source: source}
 	switch kind := strings.ToLower(p["type"]); kind {
 	case "omfwd":
 		f.Protocol = strings.ToLower(p["protocol"])

@@ -11,7 +11,43 @@ type statement struct {
 	object string // module, input, action, include, global; empty for a legacy line
 	params map[string]string
 	line   int
+	// conditional is true when a script decides whether the statement runs.
+	conditional bool
 }
+
+// blocks follows the braces of scripts: whether a statement stands in a block that a condition guards.
+type blocks struct {
+	open    []bool // for each open brace, whether a condition stands in front of it
+	guarded int    // how many of them have one
+}
+
+// feed takes in the next text and reports whether what follows it on its line is conditional.
+func (b *blocks) feed(text string) bool {
+	head := strings.TrimLeft(text, "{} \t\r\n")
+	condition := word(head, "if ") || word(head, "if(") || word(head, "else")
+	quoted := false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' && len(b.open) < maxBlocks:
+			b.open = append(b.open, condition)
+			if condition {
+				b.guarded++
+			}
+		case c == '}' && len(b.open) > 0:
+			if b.open[len(b.open)-1] {
+				b.guarded--
+			}
+			b.open = b.open[:len(b.open)-1]
+		}
+	}
+	return condition || b.guarded > 0
+}
+
+// maxBlocks bounds the nesting of blocks.
+const maxBlocks = 1000
 
 // statements splits a file. Objects may span lines; everything else ends with its line. Braces, "if ... then" and
 // "else" of scripts are taken away, so that the actions inside are seen: whether a condition can be true is not
@@ -19,9 +55,11 @@ type statement struct {
 func statements(f File, problems *[]string) []statement {
 	var list []statement
 	s, line := string(f.Content), 1
+	var depth blocks
 	for s != "" {
 		text, object, rest := nextChunk(s)
-		st := statement{text: cleanScript(text), object: object, line: line + strings.Count(leading(text), "\n")}
+		conditional := depth.feed(text)
+		st := statement{text: cleanScript(text), object: object, line: line + strings.Count(leading(text), "\n"), conditional: conditional}
 		line += strings.Count(s[:len(s)-len(rest)], "\n")
 		s = rest
 		if object != "" {

@@ -22,7 +22,7 @@ func (s *logState) forwards() {
 		for _, f := range s.rsyslog.Forwards {
 			list = append(list, posture.LogForward{
 				Via: "rsyslog", Protocol: f.Protocol, Target: f.Target, Port: f.Port, Encrypted: f.TLS, Verified: f.Verified,
-				All: f.Selector == "" || strings.HasPrefix(f.Selector, "*.*") || f.Selector == "*.debug", Active: s.units[logRsyslogUnit].Active, Source: f.Source,
+				All: !f.Conditional && (f.Selector == "" || strings.HasPrefix(f.Selector, "*.*") || f.Selector == "*.debug"), Active: s.units[logRsyslogUnit].Active, Source: f.Source,
 			})
 		}
 	}
