@@ -47,24 +47,25 @@ func (e Export) has(on string, off ...string) bool {
 // clients that follow on the line.
 func Parse(b []byte) ([]Export, error) {
 	var out []Export
-	text, start, n := "", 0, 0
+	var text []byte // the logical line so far
+	start, n := 0, 0
 	flush := func() error {
-		list, err := parseLine(text, start)
+		list, err := parseLine(string(text), start)
 		out = append(out, list...)
-		text = ""
+		text = text[:0]
 		return err
 	}
 	for raw := range bytes.Lines(b) {
 		n++
 		line := strings.TrimRight(string(raw), "\r\n")
-		if text == "" {
+		if len(text) == 0 {
 			start = n
 		}
 		if head, more := strings.CutSuffix(line, `\`); more {
-			text += head + " "
+			text = append(append(text, head...), ' ')
 			continue
 		}
-		text += line
+		text = append(text, line...)
 		if err := flush(); err != nil {
 			return nil, err
 		}

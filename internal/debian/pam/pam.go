@@ -54,6 +54,7 @@ const (
 	maxDepth   = 16
 	maxEntries = 4096
 	maxFiles   = 512
+	maxLines   = 10_000 // of one file
 )
 
 // Stack reads a service with everything that it includes, in order. The function read returns the text of a file of
@@ -120,23 +121,26 @@ type line struct {
 
 func parse(name string, b []byte) ([]line, error) {
 	var out []line
-	text, n, start := "", 0, 0
+	var text []byte // the logical line so far
+	n, start := 0, 0
 	for raw := range bytes.Lines(b) {
 		n++
 		part := strings.TrimRight(string(raw), "\r\n")
-		if text == "" {
+		if len(text) == 0 {
 			start = n
 		}
 		if head, more := strings.CutSuffix(part, `\`); more {
-			text += head + " "
+			text = append(append(text, head...), ' ')
 			continue
 		}
-		text += part
-		l, ok, err := parseLine(text)
+		l, ok, err := parseLine(string(append(text, part...)))
 		if err != nil {
 			return nil, fmt.Errorf("cannot read /etc/pam.d/%s:%d: %w", name, start, err)
 		}
-		text = ""
+		text = text[:0]
+		if len(out) >= maxLines {
+			return nil, fmt.Errorf("cannot read /etc/pam.d/%s: more than %d lines", name, maxLines)
+		}
 		if ok {
 			l.entry.File, l.entry.Line = "/etc/pam.d/"+name, start
 			out = append(out, l)

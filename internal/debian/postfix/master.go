@@ -26,7 +26,7 @@ func ParseMaster(b []byte) []Service {
 			continue
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			if len(out) > 0 {
+			if len(out) > 0 && len(out[len(out)-1].Command) < maxExpanded {
 				out[len(out)-1].Command += " " + trimmed
 			}
 			continue

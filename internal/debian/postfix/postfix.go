@@ -33,7 +33,14 @@ func defaults(name string) (string, bool) {
 // between do not end it. The last definition of a name wins. Lines without "=" are skipped, as Postfix does with a warning.
 func ParseMain(b []byte) Main {
 	m := Main{}
-	name, n := "", 0
+	name, n, at := "", 0, 0
+	var value []byte // of the parameter that is being read
+	end := func() {
+		if name != "" {
+			m[name] = Value{Text: string(bytes.TrimSpace(value)), Line: at}
+		}
+		name, value = "", value[:0]
+	}
 	for raw := range bytes.Lines(b) {
 		n++
 		line := strings.TrimRight(string(raw), "\r\n\t ")
@@ -41,20 +48,15 @@ func ParseMain(b []byte) Main {
 		switch {
 		case trimmed == "" || trimmed[0] == '#':
 		case line[0] == ' ' || line[0] == '\t':
-			if name != "" {
-				v := m[name]
-				m[name] = Value{Text: strings.TrimSpace(v.Text + " " + trimmed), Line: v.Line}
-			}
+			value = append(append(value, ' '), trimmed...)
 		default:
-			key, value, ok := strings.Cut(line, "=")
-			name = strings.TrimSpace(key)
-			if !ok || name == "" {
-				name = ""
-				continue
+			end()
+			if key, text, ok := strings.Cut(line, "="); ok {
+				name, at, value = strings.TrimSpace(key), n, append(value, text...)
 			}
-			m[name] = Value{Text: strings.TrimSpace(value), Line: n}
 		}
 	}
+	end()
 	return m
 }
 
@@ -78,6 +80,8 @@ const (
 	maxDepth    = 16
 	maxExpanded = 64 << 10 // bytes
 	maxSteps    = 4096     // references followed for one parameter
+	// maxReference bounds ${...}, so that many of them that never close are not each searched to the end.
+	maxReference = 4096 // bytes
 )
 
 // expansion is the work on one parameter; left keeps definitions that fan out from taking for ever.
@@ -92,7 +96,7 @@ func (e *expansion) expand(s string, depth int) string {
 		return s
 	}
 	var out strings.Builder
-	for i := 0; i < len(s) && out.Len() < maxExpanded; {
+	for i := 0; i < len(s) && out.Len() < maxExpanded && e.left > 0; {
 		if s[i] != '$' || i+1 == len(s) {
 			out.WriteByte(s[i])
 			i++
@@ -126,7 +130,7 @@ func reference(s string) (string, int) {
 	}
 	if s[0] == '{' || s[0] == '(' {
 		depth := 0
-		for i := 0; i < len(s); i++ {
+		for i := 0; i < len(s) && i < maxReference; i++ {
 			switch s[i] {
 			case '{', '(':
 				depth++

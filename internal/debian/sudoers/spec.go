@@ -53,26 +53,32 @@ func usersAndHosts(s string) (users, hosts []string) {
 // cutHosts finds " : HOSTS =" that starts another part of a specification. A colon after a tag has no blank before it
 // and is followed by a command, not by "=" alone.
 func cutHosts(s string) (commands, next string, more bool) {
-	for i := 0; i < len(s); i++ {
+	lastEqual := strings.LastIndexByte(s, '=')
+	for i := 0; i < lastEqual; i++ {
 		switch s[i] {
 		case '\\':
 			i++
 		case '(':
-			if end := strings.IndexByte(s[i:], ')'); end > 0 {
-				i += end
+			end := strings.IndexByte(s[i:], ')')
+			if end < 0 {
+				return s, "", false
 			}
+			i += end
 		case ':':
-			word := s[:i]
+			word := s[max(0, i-longestTag):i]
 			if k := strings.LastIndexAny(word, " \t,)"); k >= 0 {
 				word = word[k+1:]
 			}
-			if !isTag(word) && strings.Contains(s[i:], "=") {
+			if !isTag(word) {
 				return s[:i], s[i+1:], true
 			}
 		}
 	}
 	return s, "", false
 }
+
+// longestTag bounds how far a tag reaches back: NOLOG_OUTPUT and a blank.
+const longestTag = 16
 
 func isTag(w string) bool {
 	switch strings.TrimSpace(w) {
@@ -198,22 +204,27 @@ type numbered struct {
 // logicalLines joins lines that end in a backslash.
 func logicalLines(b []byte) []numbered {
 	var out []numbered
-	text, n, start := "", 0, 0
+	var text []byte // the logical line so far
+	n, start := 0, 0
+	add := func() {
+		out = append(out, numbered{strings.ReplaceAll(string(text), "\t", " "), start})
+		text = text[:0]
+	}
 	for raw := range bytes.Lines(b) {
 		n++
-		if text == "" {
+		if len(text) == 0 {
 			start = n
 		}
 		part := strings.TrimRight(string(raw), "\r\n")
 		if head, more := strings.CutSuffix(part, `\`); more {
-			text += head + " "
+			text = append(append(text, head...), ' ')
 			continue
 		}
-		out = append(out, numbered{strings.ReplaceAll(text+part, "\t", " "), start})
-		text = ""
+		text = append(text, part...)
+		add()
 	}
-	if text != "" {
-		out = append(out, numbered{strings.ReplaceAll(text, "\t", " "), start})
+	if len(text) > 0 {
+		add()
 	}
 	return out
 }
@@ -267,13 +278,16 @@ func commas(s string) []string {
 	return out
 }
 
+// longestAlias bounds the name of an alias; sudo has no bound, people stay far below.
+const longestAlias = 256
+
 // escapeColons hides colons that belong to a member (IPv6 addresses, escaped or in quotes) from the split of several
 // alias definitions on one line: a definition's colon has a blank around it and is followed by NAME =.
 func escapeColons(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] == ':' {
-			name, _, ok := strings.Cut(s[i+1:], "=")
+			name, _, ok := strings.Cut(s[i+1:min(len(s), i+1+longestAlias)], "=")
 			name = strings.TrimSpace(name)
 			if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 				out.WriteByte(1)

@@ -25,28 +25,28 @@ type Unit struct {
 // skips them with a warning. A line that ends in a backslash continues on the next; comments in between are dropped.
 func ParseUnit(b []byte) Unit {
 	var u Unit
-	section, pending, start := "", "", 0
-	n := 0
+	section, start, n := "", 0, 0
+	var pending []byte // the logical line so far; bytes, because hostile files continue a line a million times
 	for raw := range bytes.Lines(b) {
 		n++
 		line := strings.TrimRight(string(raw), "\r\n")
 		trimmed := strings.TrimSpace(line)
-		if pending == "" && trimmed == "" || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") {
+		if len(pending) == 0 && trimmed == "" || strings.HasPrefix(trimmed, "#") || strings.HasPrefix(trimmed, ";") {
 			continue
 		}
-		if pending == "" {
+		if len(pending) == 0 {
 			start = n
 		}
 		if head, more := strings.CutSuffix(line, `\`); more {
-			pending += head + " "
+			pending = append(append(pending, head...), ' ')
 			continue
 		}
-		full := strings.TrimSpace(pending + line)
-		pending = ""
+		full := strings.TrimSpace(string(append(pending, line...)))
+		pending = pending[:0]
 		section = u.add(full, section, start)
 	}
-	if pending != "" {
-		u.add(strings.TrimSpace(pending), section, start)
+	if len(pending) > 0 {
+		u.add(strings.TrimSpace(string(pending)), section, start)
 	}
 	return u
 }
