@@ -74,6 +74,16 @@ func (c *call) specialWord(arg string) error {
 			}
 		}
 		c.first(key, arg)
+	default:
+		return c.specialLimit(arg)
+	}
+	return nil
+}
+
+// specialLimit handles those of one word that limit something.
+func (c *call) specialLimit(arg string) error {
+	key := c.key.name
+	switch key {
 	case "permituserenvironment":
 		c.permitUserEnvironment(arg)
 	case "maxstartups":
@@ -105,13 +115,12 @@ func (c *call) specialWord(arg string) error {
 	case "streamlocalbindmask":
 		return c.bindMask(arg)
 	case "fingerprinthash":
-		for _, name := range []string{"MD5", "SHA1", "SHA256", "SHA384", "SHA512"} {
-			if strings.EqualFold(arg, name) {
-				c.last(key, name)
-				return nil
-			}
+		hashes := []choice{{"md5", "MD5"}, {"sha1", "SHA1"}, {"sha256", "SHA256"}, {"sha384", "SHA384"}, {"sha512", "SHA512"}}
+		value, err := pick(arg, hashes)
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("invalid algorithm %q", arg)
+		c.last(key, value)
 	case "unusedconnectiontimeout":
 		if strings.EqualFold(arg, "none") {
 			c.last(key, "none")

@@ -42,7 +42,8 @@ func sshdFiles(c *Context, f *posture.SSHD, v sshdView) {
 		return
 	}
 	var changed time.Time
-	last, ownersKept := sshd.MainFile, true
+	var failure error // of the first file; all are asked for before giving up, so that the questions travel together
+	last, failed, ownersKept := sshd.MainFile, "", true
 	files := []posture.SSHDFile{}
 	for _, name := range append([]string{sshd.MainFile, sshdDropIns}, v.config.Included...) {
 		st, err := c.Host.Stat(name)
@@ -50,28 +51,37 @@ func sshdFiles(c *Context, f *posture.SSHD, v sshdView) {
 			continue
 		}
 		if err != nil {
-			f.Files = posture.Unknown[[]posture.SSHDFile](err, name)
-			f.ConfigChanged = posture.Unknown[time.Time](err, name)
-			return
+			if failure == nil {
+				failure, failed = err, name
+			}
+			continue
 		}
 		ownersKept = ownersKept && !st.OwnerUnknown
 		if st.ModTime.After(changed) {
 			changed, last = st.ModTime, name
 		}
-		private := uint32(0o077)
-		if st.Type == host.Dir {
-			private = 0o022
-		}
-		root := st.UID == 0 && st.GID == 0
-		files = append(files, posture.SSHDFile{Path: name, Mode: fmt.Sprintf("%04o", st.Mode), Owner: fmt.Sprintf("%d:%d", st.UID, st.GID),
-			OnlyRoot: root && st.Mode&private == 0, RootWrites: st.UID == 0 && st.Mode&0o002 == 0 && (st.GID == 0 || st.Mode&0o020 == 0),
-			Modified: st.ModTime})
+		files = append(files, sshdFile(name, st))
+	}
+	if failure != nil {
+		f.Files = posture.Unknown[[]posture.SSHDFile](failure, failed)
+		f.ConfigChanged = posture.Unknown[time.Time](failure, failed)
+		return
 	}
 	f.ConfigChanged = posture.Known(changed.UTC(), posture.Configured, last)
 	f.Files = posture.Known(files, posture.Configured, sshd.MainFile)
 	if !ownersKept {
 		f.Files = posture.Unknown[[]posture.SSHDFile](errOwners, sshd.MainFile)
 	}
+}
+
+func sshdFile(name string, st host.FileInfo) posture.SSHDFile {
+	private := uint32(0o077)
+	if st.Type == host.Dir {
+		private = 0o022
+	}
+	return posture.SSHDFile{Path: name, Mode: fmt.Sprintf("%04o", st.Mode), Owner: fmt.Sprintf("%d:%d", st.UID, st.GID),
+		OnlyRoot:   st.UID == 0 && st.GID == 0 && st.Mode&private == 0,
+		RootWrites: st.UID == 0 && st.Mode&0o002 == 0 && (st.GID == 0 || st.Mode&0o020 == 0), Modified: st.ModTime.UTC()}
 }
 
 // sshdProcess tells whether the server runs and has read its present files. It writes its PID file when it starts and
@@ -147,31 +157,43 @@ func sshdHostKeys(c *Context, f *posture.SSHD) {
 		return
 	}
 	keys := []posture.SSHHostKey{}
+	var failure error
+	failed := ""
 	for _, p := range paths.Value {
-		st, err := c.Host.Stat(p)
-		if err != nil && host.NotExist(err) {
-			continue
+		k, ok, err := sshdHostKey(c, p)
+		switch {
+		case err != nil && failure == nil:
+			failure, failed = err, p
+		case ok:
+			keys = append(keys, k)
 		}
-		if err == nil && st.OwnerUnknown {
-			err = errOwners
-		}
-		if err != nil {
-			f.HostKeys = posture.Unknown[[]posture.SSHHostKey](err, p)
-			return
-		}
-		k := posture.SSHHostKey{Path: p, Mode: fmt.Sprintf("%04o", st.Mode), Owner: fmt.Sprintf("%d:%d", st.UID, st.GID),
-			OnlyRoot: st.UID == 0 && st.Mode&0o077 == 0, Modified: st.ModTime.UTC(), AgeDays: ageDays(c.Now, st.ModTime)}
-		pub, err := c.Host.ReadFile(p + ".pub")
-		if err != nil && !host.NotExist(err) {
-			f.HostKeys = posture.Unknown[[]posture.SSHHostKey](err, p+".pub")
-			return
-		}
-		if key, perr := authorizedkeys.ParseLine(strings.TrimSpace(string(pub))); err == nil && perr == nil {
-			k.Type, k.Bits, k.Fingerprint = key.Type, key.Bits, key.Fingerprint
-		}
-		keys = append(keys, k)
 	}
 	f.HostKeys = posture.Known(keys, posture.Effective, paths.Source)
+	if failure != nil {
+		f.HostKeys = posture.Unknown[[]posture.SSHHostKey](failure, failed)
+	}
+}
+
+// sshdHostKey describes one key; ok is false when there is none at the path.
+func sshdHostKey(c *Context, p string) (k posture.SSHHostKey, ok bool, err error) {
+	pub, pubErr := c.Host.ReadFile(p + ".pub")
+	st, err := c.Host.Stat(p)
+	switch {
+	case err != nil && host.NotExist(err):
+		return k, false, nil
+	case err != nil:
+		return k, false, err
+	case pubErr != nil && !host.NotExist(pubErr):
+		return k, false, pubErr
+	case st.OwnerUnknown:
+		return k, false, errOwners
+	}
+	k = posture.SSHHostKey{Path: p, Mode: fmt.Sprintf("%04o", st.Mode), Owner: fmt.Sprintf("%d:%d", st.UID, st.GID),
+		OnlyRoot: st.UID == 0 && st.Mode&0o077 == 0, Modified: st.ModTime.UTC(), AgeDays: ageDays(c.Now, st.ModTime)}
+	if key, err := authorizedkeys.ParseLine(strings.TrimSpace(string(pub))); pubErr == nil && err == nil {
+		k.Type, k.Bits, k.Fingerprint = key.Type, key.Bits, key.Fingerprint
+	}
+	return k, true, nil
 }
 
 // ageDays counts whole days between two times, never less than none.

@@ -201,35 +201,50 @@ func sshKeysPrivate(c *Context, v sshdView) posture.Fact[[]posture.PrivateKey] {
 	}
 	_, pveErr := c.Host.Stat(sshKeysPVE)
 	out := []posture.PrivateKey{}
+	var failure error
+	failed := ""
 	for _, u := range v.users {
 		if u.UID != 0 && (u.UID < 1000 || u.UID >= 60000) || u.Home == "" || u.Home == "/" {
 			continue
 		}
-		dir := path.Join(u.Home, ".ssh")
-		if st, err := c.Host.Stat(dir); err != nil || st.Type != host.Dir {
-			if err != nil && !host.NotExist(err) {
-				return posture.Unknown[[]posture.PrivateKey](err, dir)
-			}
-			continue
+		keys, err := sshKeysPrivateOf(c, u)
+		if err != nil && failure == nil {
+			failure, failed = err, path.Join(u.Home, ".ssh")
 		}
-		list, err := c.Host.List(dir + "/*")
-		if err != nil {
-			return posture.Unknown[[]posture.PrivateKey](err, dir)
-		}
-		for _, file := range list {
-			k, ok, err := sshKeysPrivateFile(c, file)
-			if err != nil {
-				return posture.Unknown[[]posture.PrivateKey](err, file.Path)
-			}
-			if !ok {
-				continue
-			}
-			k.Account = u.Name
-			k.Cluster = u.UID == 0 && pveErr == nil && path.Base(file.Path) == "id_rsa"
+		for _, k := range keys {
+			k.Cluster = u.UID == 0 && pveErr == nil && path.Base(k.Path) == "id_rsa"
 			out = append(out, k)
 		}
 	}
+	if failure != nil {
+		return posture.Unknown[[]posture.PrivateKey](failure, failed)
+	}
 	return posture.Known(out, posture.Configured, "~/.ssh of root and of people")
+}
+
+// sshKeysPrivateOf looks through the .ssh directory of one account.
+func sshKeysPrivateOf(c *Context, u passwd.User) ([]posture.PrivateKey, error) {
+	dir := path.Join(u.Home, ".ssh")
+	list, listErr := c.Host.List(dir + "/*")
+	if st, err := c.Host.Stat(dir); err != nil || st.Type != host.Dir {
+		if err != nil && !host.NotExist(err) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	var out []posture.PrivateKey
+	failure := listErr
+	for _, file := range list {
+		k, ok, err := sshKeysPrivateFile(c, file)
+		if err != nil && failure == nil {
+			failure = err
+		}
+		if ok {
+			k.Account = u.Name
+			out = append(out, k)
+		}
+	}
+	return out, failure
 }
 
 // sshKeysMaxPrivate is the largest file that is looked into; a 16384-bit RSA key has 13 KB.
