@@ -173,7 +173,7 @@ func TestTextSaysWhatIsMissing(t *testing.T) {
 			"castellan controls show SSH-02", "1 manual, 1 waived, 2 pass, 1 not applicable", "castellan scan -v",
 		}, []string{"default of OpenSSH", "SYS-10"}},
 		{"verbose", Options{Verbose: true, Width: 120}, sample(), []string{
-			"sshd.admin.maxauthtries = 6 [default, default of OpenSSH 9.2]", "In sshd, set MaxAuthTries to 4",
+			"sshd.admin.maxauthtries = 6 [default of OpenSSH 9.2]", "[configured, /etc/ssh/sshd_config:33]", "In sshd, set MaxAuthTries to 4",
 			"CIS Debian Linux 12 Benchmark, 5.1.16", "Virtualisation, A5 (clause not verified)", "can cut off your own access",
 			"ChallengeResponseAuthentication no → KbdInteractiveAuthentication no", "accounts.shadow is unknown: cannot read",
 		}, []string{"castellan scan -v", "SYS-10"}},

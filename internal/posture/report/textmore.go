@@ -66,11 +66,17 @@ func evidenceLine(e posture.Evidence) string {
 	return s + " = " + nonEmpty(lines[0], "(empty)") + from
 }
 
-// provenance says where a fact comes from: "configured, /etc/ssh/sshd_config:12".
+// provenance says where a fact comes from: "configured, /etc/ssh/sshd_config:12", or "default of OpenSSH 9.2", which
+// names its origin itself.
 func provenance(e posture.Evidence) string {
-	return strings.Join(slices.DeleteFunc([]string{oneLine(e.Origin), oneLine(e.Source)}, func(s string) bool {
-		return s == ""
-	}), ", ")
+	origin, source := oneLine(e.Origin), oneLine(e.Source)
+	switch {
+	case source == "":
+		return origin
+	case origin == "" || strings.HasPrefix(source, origin+" "):
+		return source
+	}
+	return origin + ", " + source
 }
 
 // cutsOff reports whether applying the fix may cut somebody off.
