@@ -32,8 +32,18 @@ func hideSecrets(f *posture.Facts) {
 	for i := range f.Accounts.Sudo.Rules.Value {
 		f.Accounts.Sudo.Rules.Value[i].Command = program(f.Accounts.Sudo.Rules.Value[i].Command)
 	}
+	for _, args := range [][]string{f.Kernel.Cmdline.Value, f.Kernel.CmdlinePersisted.Value} {
+		for i, a := range args {
+			if name, _, ok := strings.Cut(a, "="); ok && secretArg.MatchString(name) {
+				args[i] = name + "=" + hidden
+			}
+		}
+	}
 	scrub(reflect.ValueOf(f).Elem())
 }
+
+// secretArg finds kernel arguments whose value is, or leads to, a secret.
+var secretArg = regexp.MustCompile(`(?i)(?:^|[._-])(?:key|keyfile|pass|password|passwd|secret|token|chap)$`)
 
 // program keeps the first word of a command.
 func program(command string) string {
