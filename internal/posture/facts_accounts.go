@@ -50,6 +50,10 @@ type Account struct {
 	InactiveDays Fact[int] `json:"inactive_days"`
 	// Expired is true when the account's own expiry date lies in the past.
 	Expired Fact[bool] `json:"expired"`
+	// HomeMode is the mode of the home directory of a person in octal, "0750", and HomeOpen true when others than the owner
+	// may write to it or others than the owner's group may look into it; unknown when there is none.
+	HomeMode Fact[string] `json:"home_mode"`
+	HomeOpen Fact[bool]   `json:"home_open"`
 	// Keys is true when the account has an authorized_keys file that is not empty.
 	Keys Fact[bool] `json:"keys"`
 	// CanLogin is true when the account has a working shell, is not expired, and has a password that is set or empty, or

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -183,6 +184,7 @@ func account(c *Context, u passwd.User, s accountSources, sudo posture.SudoFacts
 		Groups: groupsOf(u, s.groups), Source: source(accPasswd, u.Line),
 	}
 	s.password(&a, u, c.Now)
+	a.HomeMode, a.HomeOpen = home(c, a)
 	a.Keys = hasKeys(c, u)
 	a.CanLogin = canLogin(a)
 	a.Admin = isAdmin(a, sudo)
@@ -244,6 +246,20 @@ func (s accountSources) password(a *posture.Account, u passwd.User, now time.Tim
 	a.MinDays, a.MaxDays = posture.Known(x.Min, posture.Configured, src), posture.Known(x.Max, posture.Configured, src)
 	a.WarnDays, a.InactiveDays = posture.Known(x.Warn, posture.Configured, src), posture.Known(x.Inactive, posture.Configured, src)
 	a.Expired = posture.Known(!x.Expire.IsZero() && !now.Before(x.Expire), posture.Configured, src)
+}
+
+func home(c *Context, a posture.Account) (mode posture.Fact[string], open posture.Fact[bool]) {
+	err := error(posture.Problemf("unavailable", "%s is no account of a person", a.Name))
+	if a.Person && strings.HasPrefix(a.Home, "/") {
+		var info host.FileInfo
+		if info, err = c.Host.Stat(a.Home); err == nil && info.OwnerUnknown {
+			err = posture.Problemf("unavailable", "the copy did not keep the mode of %s", a.Home)
+		}
+		if err == nil {
+			return posture.Known(fmt.Sprintf("%04o", info.Mode), posture.Effective, a.Home), posture.Known(info.Mode&0o027 != 0, posture.Effective, a.Home)
+		}
+	}
+	return posture.Unknown[string](err, a.Home), posture.Unknown[bool](err, a.Home)
 }
 
 // hasKeys looks for the default authorized_keys files; the subject sshkeys reads what is in them.
