@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"sort"
 	"syscall"
 	"time"
 )
@@ -157,6 +156,9 @@ func (r *Remote) finish(q question, found []FileInfo, err error) {
 	if errors.Is(err, ErrTooLarge) {
 		found = nil
 	}
-	sort.Slice(found, func(i, j int) bool { return found[i].Path < found[j].Path })
+	sortByPath(found)
 	r.lists[q.key] = answer[[]FileInfo]{found, err}
+	if err == nil {
+		r.dirs.learn(q.pat, found)
+	}
 }

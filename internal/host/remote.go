@@ -51,6 +51,7 @@ type Remote struct {
 	stats   map[string]answer[FileInfo]
 	lists   map[string]answer[[]FileInfo]
 	runs    map[string]answer[Output]
+	dirs    directories
 	rounds  int
 	bytes   int64
 }
@@ -75,7 +76,7 @@ func newRemote(stream io.ReadWriter, abort func() error, dead func(error) error)
 	r := &Remote{
 		stream: stream, in: bufio.NewReaderSize(stream, 1<<16), abort: abort, dead: dead,
 		asked: map[string]bool{}, reads: map[string]answer[[]byte]{}, stats: map[string]answer[FileInfo]{},
-		lists: map[string]answer[[]FileInfo]{}, runs: map[string]answer[Output]{},
+		lists: map[string]answer[[]FileInfo]{}, runs: map[string]answer[Output]{}, dirs: directories{},
 	}
 	if _, err := io.WriteString(stream, programText()); err != nil {
 		return nil, dead(err)
@@ -239,6 +240,9 @@ func lookup[T any](r *Remote, cache map[string]answer[T], key string, q question
 	defer r.mu.Unlock()
 	if a, ok := cache[key]; ok {
 		return a, true
+	}
+	if r.infer(q) {
+		return cache[key], true
 	}
 	r.note(q)
 	return answer[T]{}, false

@@ -14,7 +14,7 @@
 #             'e' error                                    end of one request
 #             'z'                                          end of the round
 #   error   "" for none, noent, perm, notreg, big, budget, loop, time, or other words
-use strict; use warnings; no warnings 'utf8';
+use strict; use warnings; no warnings qw(utf8 newline);
 use Fcntl qw(:DEFAULT :mode);
 use POSIX qw(:sys_wait_h setpgid _exit);
 use Errno;

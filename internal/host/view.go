@@ -122,11 +122,15 @@ func (v *view) list(text string) ([]FileInfo, error) {
 	}
 	l := &lister{view: v}
 	l.expand("/", p.elems, p.deep)
-	sort.Slice(l.found, func(i, j int) bool { return l.found[i].Path < l.found[j].Path })
+	sortByPath(l.found)
 	if errors.Is(l.err, ErrTooLarge) {
 		return nil, l.err
 	}
 	return l.found, l.err
+}
+
+func sortByPath(found []FileInfo) {
+	sort.Slice(found, func(i, j int) bool { return found[i].Path < found[j].Path })
 }
 
 type lister struct {
