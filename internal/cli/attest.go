@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/castellan-project/castellan/internal/posture"
@@ -101,7 +102,7 @@ func addAttestation(file string, x posture.Attestation) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("cannot make the state directory: %w", err)
 	}
-	if err := writeFile(file, b, 0o600); err != nil {
+	if err := renameio.WriteFile(file, b, 0o600); err != nil {
 		return fmt.Errorf("cannot write the attestation: %w", err)
 	}
 	return nil

@@ -53,10 +53,9 @@ func (a *app) collect(ctx context.Context, name string, t *targetFlags, output s
 	if err := bundle.Write(&b, facts); err != nil {
 		return exit(ExitTarget, err)
 	}
-	if err := writeFile(output, b.Bytes(), 0o600); err != nil {
+	if err := a.writeFile(output, b.Bytes()); err != nil {
 		return exit(ExitTarget, fmt.Errorf("cannot write the bundle: %w", err))
 	}
-	fmt.Fprintf(a.err, "wrote %s (%d KiB)\n", output, (b.Len()+1023)/1024)
 	if !strings.HasSuffix(output, ".facts.zst") {
 		fmt.Fprintln(a.err, "note: bundles are usually named *.facts.zst")
 	}

@@ -1,20 +1,16 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/castellan-project/castellan/internal/posture"
@@ -110,18 +106,27 @@ func (a *app) scan(ctx context.Context, f *scanFlags, args []string) error {
 	judge := posture.NewJudge(f.env, f.chosen, f.waivers, f.attestations)
 	judge.Prepare(runtime.GOMAXPROCS(0))
 	rep := &posture.Report{Version: posture.ReportVersion, Tool: "castellan " + Version(), Profile: f.profile,
-		CatalogueDigest: posture.Digest(f.chosen), Targets: a.judgeAll(ctx, f, judge, names)}
-	if err := a.write(f, rep); err != nil {
+		CatalogueDigest: posture.Digest(f.chosen), Targets: []posture.TargetReport{}}
+	out, err := a.newOutput(f, rep)
+	if err != nil {
 		return exit(ExitTarget, err)
 	}
-	return scanResult(rep, f.failOn)
+	t := tally{worst: len(posture.Severities())}
+	a.judgeAll(ctx, f, judge, names, func(r posture.TargetReport) {
+		t.add(r)
+		out.add(r)
+	})
+	if err := out.close(); err != nil {
+		return exit(ExitTarget, fmt.Errorf("cannot write the report: %w", err))
+	}
+	return t.result(f.failOn)
 }
 
 // judgeAll reads and judges the targets side by side; one that fails does not stop the others.
-func (a *app) judgeAll(ctx context.Context, f *scanFlags, judge *posture.Judge, names []string) []posture.TargetReport {
+func (a *app) judgeAll(ctx context.Context, f *scanFlags, judge *posture.Judge, names []string, use func(posture.TargetReport)) {
 	progress := a.progress(len(names), f.quiet)
 	defer progress.Close()
-	return each(names, f.workers, func(_ int, name string) posture.TargetReport {
+	inOrder(names, f.workers, func(name string) posture.TargetReport {
 		progress.Start(name)
 		defer progress.Done(name)
 		facts, err := a.facts(ctx, name, &f.targetFlags)
@@ -131,86 +136,38 @@ func (a *app) judgeAll(ctx context.Context, f *scanFlags, judge *posture.Judge, 
 		r := judge.Evaluate(facts)
 		r.Target = name
 		return r
-	})
+	}, use)
 }
 
-func (a *app) write(f *scanFlags, rep *posture.Report) error {
-	if f.output == "" {
-		width := 0
-		if tty, w := terminal(a.out); tty {
-			width = min(w, 120)
-		}
-		return report.Write(a.out, f.formats[0], rep, report.Options{Color: a.color(a.out), Width: width, Verbose: f.verbose, ShowAll: f.all})
-	}
-	for _, format := range f.formats {
-		name := f.output
-		if len(f.formats) > 1 {
-			name = strings.TrimSuffix(name, filepath.Ext(name)) + "." + extension(format)
-		}
-		var b bytes.Buffer
-		if err := report.Write(&b, format, rep, report.Options{Verbose: f.verbose, ShowAll: f.all}); err != nil {
-			return err
-		}
-		if err := writeFile(name, b.Bytes(), 0o600); err != nil {
-			return fmt.Errorf("cannot write the report: %w", err)
-		}
-		fmt.Fprintf(a.err, "wrote %s\n", name)
-	}
-	return nil
+// tally gathers what decides the exit code.
+type tally struct {
+	targets, worst int
+	errs           []error
 }
 
-func extension(format string) string {
-	switch format {
-	case "text":
-		return "txt"
-	case "junit":
-		return "xml"
-	case "oscal":
-		return "oscal.json"
+func (t *tally) add(r posture.TargetReport) {
+	t.targets++
+	if r.Error != "" {
+		t.errs = append(t.errs, errors.New(r.Error))
 	}
-	return format
-}
-
-// writeFile replaces a file as a whole, or writes to a device such as /dev/stdout.
-func writeFile(name string, b []byte, mode os.FileMode) error {
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
-		return os.WriteFile(name, b, mode)
-	}
-	return renameio.WriteFile(name, b, mode)
-}
-
-// scanResult turns the report into the exit code.
-func scanResult(rep *posture.Report, failOn string) error {
-	failed, worst := 0, len(posture.Severities())
-	for _, t := range rep.Targets {
-		if t.Error != "" {
-			failed++
-		}
-		for _, f := range t.Findings {
-			if f.Status == posture.Fail {
-				worst = min(worst, f.Severity.Rank())
-			}
+	for _, f := range r.Findings {
+		if f.Status == posture.Fail {
+			t.worst = min(t.worst, f.Severity.Rank())
 		}
 	}
+}
+
+// result turns the scan into the exit code.
+func (t *tally) result(failOn string) error {
 	switch {
-	case failed == len(rep.Targets):
-		return exit(ExitTarget, targetErrors(rep))
-	case failed > 0:
-		return exit(ExitPartial, targetErrors(rep))
-	case failOn != "none" && worst <= posture.Severity(failOn).Rank():
+	case len(t.errs) == t.targets:
+		return exit(ExitTarget, errors.Join(t.errs...))
+	case len(t.errs) > 0:
+		return exit(ExitPartial, errors.Join(t.errs...))
+	case failOn != "none" && t.worst <= posture.Severity(failOn).Rank():
 		return exit(ExitFindings, nil)
 	}
 	return nil
-}
-
-func targetErrors(rep *posture.Report) error {
-	var errs []error
-	for _, t := range rep.Targets {
-		if t.Error != "" {
-			errs = append(errs, errors.New(t.Error))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // discard is a progress display that shows nothing.
@@ -226,5 +183,3 @@ type display interface {
 	Done(target string)
 	Close()
 }
-
-var _ io.Writer = (*bytes.Buffer)(nil)

@@ -107,22 +107,35 @@ func bundleFacts(name string) (*posture.Facts, error) {
 	return facts, nil
 }
 
-// each runs work on every name, several at a time, and keeps the order of the results.
-func each[T any](names []string, workers int, work func(i int, name string) T) []T {
-	out := make([]T, len(names))
+// inOrder runs work on every name, several at a time, and hands the results to use in the order of the names. At most
+// twice as many results as workers wait for their turn, so that a scan of thousands of targets does not hold them all.
+func inOrder[T any](names []string, workers int, work func(name string) T, use func(T)) {
+	workers = min(max(workers, 1), len(names))
+	results := make([]chan T, len(names))
+	for i := range results {
+		results[i] = make(chan T, 1)
+	}
+	ahead := make(chan struct{}, 2*workers)
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(max(workers, 1), len(names)) {
+	for range workers {
 		wg.Go(func() {
 			for i := range next {
-				out[i] = work(i, names[i])
+				results[i] <- work(names[i])
 			}
 		})
 	}
+	wg.Go(func() {
+		defer close(next)
+		for i := range names {
+			ahead <- struct{}{}
+			next <- i
+		}
+	})
 	for i := range names {
-		next <- i
+		use(<-results[i])
+		results[i] = nil
+		<-ahead
 	}
-	close(next)
 	wg.Wait()
-	return out
 }

@@ -203,6 +203,12 @@ func Words(x any) string {
 			return "none"
 		}
 		return cut(strings.Join(x, ", "))
+	case []any:
+		parts := make([]string, len(x))
+		for i, p := range x {
+			parts[i] = Words(p)
+		}
+		return Words(parts)
 	case error:
 		return x.Error()
 	}

@@ -23,6 +23,17 @@ type Judge struct {
 
 // NewJudge returns a judge for the controls of a profile.
 func NewJudge(env *expr.Env, controls []Control, waivers []Waiver, attestations []Attestation) *Judge {
+	controls = slices.Clone(controls)
+	for i := range controls {
+		// Texts are folded once, so that the findings of thousands of hosts share them.
+		c := &controls[i]
+		c.Rationale, c.Manual = oneLine(c.Rationale), oneLine(c.Manual)
+		if c.Cluster != nil {
+			v := *c.Cluster
+			v.Rationale, v.Manual = oneLine(v.Rationale), oneLine(v.Manual)
+			c.Cluster = &v
+		}
+	}
 	return &Judge{env: env, controls: controls, waivers: waivers, attestations: attestations,
 		programs: programs{env: env, byText: map[string]*compiled{}}}
 }
@@ -191,7 +202,7 @@ func (e *evaluation) judgeOne(c Control) Finding {
 // judge1 gives status, code and reason, and the evidence.
 func (e *evaluation) judge1(c Control) Finding {
 	f := Finding{Control: c.ID, Severity: c.Severity, Title: c.Title, Lockout: c.Lockout, Refs: c.Refs, Obsolete: c.Obsolete,
-		Manual: oneLine(c.Manual), Rationale: oneLine(c.Rationale), Group: c.Group, Level: c.Level,
+		Manual: c.Manual, Rationale: c.Rationale, Group: c.Group, Level: c.Level,
 		Evidence: []Evidence{}, Remediation: []Advice{}}
 	vars := e.vars.With(c.Params)
 	truth, err := e.truth(c.Applies, vars, expr.True)

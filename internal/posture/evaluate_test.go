@@ -210,14 +210,14 @@ func TestScoreNeverRisesByNotKnowing(t *testing.T) {
 			fs[i].Severity = rapid.SampledFrom(posture.Severities()).Draw(rt, "severity")
 			fs[i].Status = rapid.SampledFrom(statuses).Draw(rt, "status")
 		}
-		before, _ := posture.Score(fs)
+		before, gradeBefore := posture.Score(fs)
 		i := rapid.IntRange(0, n-1).Draw(rt, "i")
 		if fs[i].Status == posture.Waived || fs[i].Status == posture.NotApplicable {
 			return
 		}
 		fs[i].Status = rapid.SampledFrom([]posture.Status{posture.StatusUnknown, posture.Manual}).Draw(rt, "new")
-		if after, _ := posture.Score(fs); after > before {
-			rt.Fatalf("the score rose from %d to %d", before, after)
+		if after, grade := posture.Score(fs); after > before || grade < gradeBefore {
+			rt.Fatalf("the score went from %d %s to %d %s", before, gradeBefore, after, grade)
 		}
 	})
 }

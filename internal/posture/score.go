@@ -21,8 +21,8 @@ func (s Severity) Weight() int {
 // pass earn. So unknown and manual never raise it. Waived and not-applicable controls are left out. A host on which
 // nothing is possible scores 0: nothing was proved.
 //
-// The grade is A from 90, B from 75, C from 60, D from 40, else F; at most C while a critical control fails, at most
-// B while a high one fails.
+// The grade is A from 90, B from 75, C from 60, D from 40, else F; at most C while a critical control is not proved to
+// pass, at most B while a high one is not.
 func Score(fs []Finding) (score int, grade string) {
 	earned, possible := 0, 0
 	worst := Info
@@ -35,9 +35,9 @@ func Score(fs []Finding) (score int, grade string) {
 		case Waived, NotApplicable:
 		default:
 			possible += w
-		}
-		if f.Status == Fail && f.Severity.Rank() < worst.Rank() {
-			worst = f.Severity
+			if f.Severity.Rank() < worst.Rank() {
+				worst = f.Severity
+			}
 		}
 	}
 	if possible > 0 {
