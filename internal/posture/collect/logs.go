@@ -129,6 +129,9 @@ func (s *logState) systemdConf(name, section string) (*journald.Config, error) {
 func (s *logState) journald() {
 	j := &s.facts.Journald
 	conf, err := s.systemdConf(logJournald, "Journal")
+	if err == nil {
+		err = notCopiedDir(s.c, "/etc/systemd")
+	}
 	text := func(key, byDefault string) posture.Fact[string] {
 		if err != nil {
 			return posture.Unknown[string](err, "journald.conf")
@@ -177,11 +180,13 @@ func (s *logState) persistent(storage posture.Fact[string]) posture.Fact[bool] {
 		return posture.Known(storage.Value == "persistent", storage.Origin, storage.Source)
 	}
 	fi, err := s.c.Host.Stat(logJournal)
-	switch {
-	case err == nil:
+	if err == nil {
 		return posture.Known(fi.Type == host.Dir, storage.Origin, logJournal)
-	case host.NotExist(err):
-		return posture.Known(false, storage.Origin, logJournal)
+	}
+	if host.NotExist(err) {
+		if err = notCopiedDir(s.c, "/var/log"); err == nil {
+			return posture.Known(false, storage.Origin, logJournal)
+		}
 	}
 	return posture.Unknown[bool](err, logJournal)
 }
@@ -277,6 +282,9 @@ func (s *logState) retention() {
 // includes).
 func (s *logState) rotation() ([]logrotate.Rule, error) {
 	b, err := s.c.Host.ReadFile(logRotate)
+	if host.NotExist(err) && !s.c.Live {
+		return nil, posture.Problemf("not-found", "%s is not part of this copy", logRotate)
+	}
 	if err != nil && !host.NotExist(err) {
 		return nil, err
 	}

@@ -200,6 +200,18 @@ type pkgFile struct {
 	content []byte
 }
 
+// notCopiedDir tells that a copy lacks a whole directory, so that a file that is not in it may well be on the host. On a
+// running host what is not there is not there.
+func notCopiedDir(c *Context, dir string) error {
+	if c.Live {
+		return nil
+	}
+	if _, err := c.Host.Stat(dir); host.NotExist(err) {
+		return posture.Problemf("not-found", "%s is not part of this copy", dir)
+	}
+	return nil
+}
+
 // pkgFirst returns the first error that is not nil.
 func pkgFirst(errs []error) error {
 	for _, err := range errs {

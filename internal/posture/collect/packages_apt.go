@@ -28,6 +28,9 @@ func readAptConf(c *Context) aptConf {
 	} else if !host.NotExist(err) && conf.err == nil {
 		conf.err = err
 	}
+	if conf.err == nil {
+		conf.err = notCopiedDir(c, "/etc/apt")
+	}
 	for _, f := range files {
 		if err := conf.Merge(f.path, f.content); err != nil && conf.err == nil {
 			conf.err = posture.Problemf("malformed", "%v", err)
@@ -80,6 +83,7 @@ func (s *pkgState) sources() {
 			list = append(list, aptSource(f.path, e))
 		}
 	}
+	errs = append(errs, notCopiedDir(s.c, "/etc/apt"))
 	s.facts.Sources = posture.Known(list, posture.Configured, "/etc/apt/sources.list, sources.list.d")
 	if err := pkgFirst(errs); err != nil {
 		s.facts.Sources = posture.Unknown[[]posture.AptSource](err, "/etc/apt/sources.list.d")
@@ -186,6 +190,9 @@ func isDebian(name, place string, keys []string) bool {
 // left out.
 func (s *pkgState) globalKeys() {
 	list, err := s.c.Host.List(pkgKeyParts)
+	if err == nil {
+		err = notCopiedDir(s.c, "/etc/apt")
+	}
 	if err != nil {
 		s.facts.GlobalKeys = posture.Unknown[[]string](err, pkgKeyParts)
 		return

@@ -57,10 +57,14 @@ func (s *pkgState) habit() {
 	u.Scripts = posture.Known(scripts, posture.Configured, "/etc/crontab, /etc/cron.*")
 }
 
-// countUpgrades counts in the lines of a file that start with a prefix. A history that does not exist has no entries.
+// countUpgrades counts in the lines of a file that start with a prefix. A history that does not exist has no entries,
+// unless the copy left it behind.
 func (s *pkgState) countUpgrades(file, prefix string) (plain, full posture.Fact[int]) {
 	b, err := s.c.Host.ReadFile(file)
-	if err != nil && !host.NotExist(err) {
+	if host.NotExist(err) {
+		err = notCopiedDir(s.c, path.Dir(file))
+	}
+	if err != nil {
 		return posture.Unknown[int](err, file), posture.Unknown[int](err, file)
 	}
 	p, f := 0, 0
