@@ -138,6 +138,7 @@ func TestUmasks(t *testing.T) {
 	}{
 		"login.defs alone does nothing": {nil, "022", "022"},
 		"pam_umask gives it to all":     {map[string]string{"etc/pam.d/common-session": "session optional pam_umask.so\n"}, "027", "027"},
+		"private groups":                {map[string]string{"etc/pam.d/common-session": "session optional pam_umask.so\n", "etc/login.defs": "UMASK 027\nUSERGROUPS_ENAB yes\n"}, "027", "007"},
 		"people only":                   {map[string]string{"etc/profile.d/u.sh": "if [ $UID -ge 1000 ]; then umask 077; fi\n"}, "022", "077"},
 		"profile for all":               {map[string]string{"etc/profile": "umask 027\n"}, "027", "027"},
 		"root's own":                    {map[string]string{"etc/profile": "umask 027\n", "root/.bashrc": "umask 022\n"}, "022", "027"},
@@ -148,6 +149,9 @@ func TestUmasks(t *testing.T) {
 				files[k] = v
 			}
 			f := collectTree(t, Accounts(), files).Accounts.Login
+			if f.PersonGroupWrite.Value {
+				t.Error("nobody but the person is in a private group")
+			}
 			if f.RootUmask.Value != tt.root || f.PersonUmask.Value != tt.person {
 				t.Errorf("root %s, people %s; want %s and %s", f.RootUmask.Value, f.PersonUmask.Value, tt.root, tt.person)
 			}

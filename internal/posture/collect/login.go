@@ -59,7 +59,7 @@ func collectLogin(c *Context, f *posture.AccountFacts, defs logindefs.Defs, defs
 	l.Inactive = inactive(c)
 	shells, err := readShellFiles(c)
 	timeout(l, shells, err)
-	umasks(c, f, shells, err)
+	umasks(f, defs, shells, err)
 }
 
 // inactive reads useradd's default for the INACTIVE field of new accounts; -1 when it is not set (useradd(8)).
@@ -144,12 +144,14 @@ type mask struct {
 	bits   int
 	origin posture.Origin
 	src    string
+	// private is set when the group's bits are the owner's, because the group is that person's own.
+	private bool
 }
 
 // umasks follows a login: pam_umask first (its own argument, else UMASK of login.defs), then the start-up files. A statement
-// inside a condition is taken to be meant for people, which is the form that keeps 022 for root. That pam_umask gives a
-// private group the owner's bits (usergroups) is left out: a group of one person is no other person.
-func umasks(c *Context, f *posture.AccountFacts, shells []shellFile, err error) {
+// inside a condition is taken to be meant for people, which is the form that keeps 022 for root. pam_umask gives a person's
+// private group the owner's bits (usergroups); that does not count as writable by a group.
+func umasks(f *posture.AccountFacts, defs logindefs.Defs, shells []shellFile, err error) {
 	l := &f.Login
 	session := f.PAM.Stacks
 	if err == nil && !session.IsKnown() {
@@ -164,13 +166,13 @@ func umasks(c *Context, f *posture.AccountFacts, shells []shellFile, err error) 
 		l.RootRestricted, l.PamUmask = posture.Unknown[bool](err, accProfile), posture.Unknown[bool](err, accPAMDir)
 		return
 	}
-	base := mask{0o022, posture.Default, "default of the kernel and systemd"}
+	base := kernelMask()
 	entry, runs := pamUmask(session.Value)
 	l.PamUmask = posture.Known(runs, posture.Configured, accPAMDir+"common-session")
-	if runs {
-		base = pamMask(entry, l.Umask)
-	}
 	root, person := base, base
+	if runs {
+		root, person = pamMasks(entry, l.Umask, defs)
+	}
 	for _, s := range shells {
 		if m, ok := shellMask(s.path, s.set.Umask); ok {
 			root = m
@@ -184,7 +186,7 @@ func umasks(c *Context, f *posture.AccountFacts, shells []shellFile, err error) 
 	}
 	l.RootUmask = posture.Known(fmt.Sprintf("%03o", root.bits), root.origin, root.src)
 	l.PersonUmask = posture.Known(fmt.Sprintf("%03o", person.bits), person.origin, person.src)
-	l.PersonGroupWrite = posture.Known(person.bits&0o020 == 0, person.origin, person.src)
+	l.PersonGroupWrite = posture.Known(person.bits&0o020 == 0 && !person.private, person.origin, person.src)
 	l.PersonOther = posture.Known(person.bits&0o007 != 0o007, person.origin, person.src)
 	l.RootRestricted = posture.Known(root.bits&^0o022 != 0, root.origin, root.src)
 }
@@ -200,20 +202,33 @@ func pamUmask(stacks map[string][]posture.PAMEntry) (posture.PAMEntry, bool) {
 	return posture.PAMEntry{}, false
 }
 
-func pamMask(e posture.PAMEntry, defs posture.Fact[string]) mask {
-	text, src, origin := defs.Value, defs.Source, defs.Origin
+// pamMasks says what pam_umask gives to root and to people. Debian lets USERGROUPS_ENAB of login.defs switch usergroups on
+// unless the module is told nousergroups; root is exempt (pam_umask(8)).
+func pamMasks(e posture.PAMEntry, umask posture.Fact[string], defs logindefs.Defs) (root, person mask) {
+	text, src, origin := umask.Value, umask.Source, umask.Origin
 	entry := pam.Entry{Args: e.Args}
 	if v, ok := entry.Arg("umask"); ok {
 		text, src, origin = v, e.Source, posture.Configured
 	}
 	bits, ok := logindefs.MaskOctal(text)
 	if !ok {
-		return mask{0o022, posture.Default, "default of the kernel and systemd"}
+		return kernelMask(), kernelMask()
 	}
-	return mask{bits, origin, src}
+	root = mask{bits: bits, origin: origin, src: src}
+	person = root
+	groups, _ := defs.Get("USERGROUPS_ENAB")
+	if entry.Flag("usergroups") || groups.Text == "yes" && !entry.Flag("nousergroups") {
+		person.bits = bits&^0o070 | bits>>3&0o070
+		person.private = true
+	}
+	return root, person
+}
+
+func kernelMask() mask {
+	return mask{bits: 0o022, origin: posture.Default, src: "default of the kernel and systemd"}
 }
 
 func shellMask(file string, m logindefs.Mask) (mask, bool) {
 	bits, ok := logindefs.MaskOctal(m.Text)
-	return mask{bits, posture.Configured, source(file, m.Line)}, ok
+	return mask{bits: bits, origin: posture.Configured, src: source(file, m.Line)}, ok
 }
