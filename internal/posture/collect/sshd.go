@@ -54,7 +54,15 @@ type sshdView struct {
 	users   []passwd.User
 	groups  []passwd.Group
 	userErr error // why users and groups are not known
+
+	// patterns is AuthorizedKeysFile outside of Match blocks, patternsVary whether a block changes it.
+	patterns     []string
+	patternsVary bool
 }
+
+// sshdMaxAccounts bounds the accounts that are looked at one by one. Local accounts of a host are a few dozen; a file
+// with more than this was not made for it.
+const sshdMaxAccounts = 5000
 
 func collectSSHD(c *Context) {
 	var f posture.SSHD
@@ -154,6 +162,9 @@ func sshdLoad(c *Context) sshdView {
 		v.groups, groupErr = passwd.ParseGroups(groups)
 	}
 	v.userErr = errors.Join(err, groupErr)
+	if len(v.users) > sshdMaxAccounts {
+		v.users, v.userErr = nil, posture.Problemf("too-large", "%s has more than %d accounts", sshdFilePasswd, sshdMaxAccounts)
+	}
 	return v
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/castellan-project/castellan/internal/debian/authorizedkeys"
 	"github.com/castellan-project/castellan/internal/debian/passwd"
+	"github.com/castellan-project/castellan/internal/debian/sshd"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
 )
@@ -39,6 +40,12 @@ func collectSSHKeys(c *Context) {
 	var f posture.SSHKeys
 	defer func() { c.Facts.SSHKeys = f }()
 	v := sshdLoad(c)
+	if v.config != nil {
+		v.patterns = v.keyPatterns("root")
+		v.patternsVary = slices.ContainsFunc(v.config.Directives, func(d sshd.Directive) bool {
+			return d.Name == "authorizedkeysfile" && d.Match != ""
+		})
+	}
 	f.RootLink = sshKeysRootLink(c)
 	sshKeysAuthorized(c, &f, v)
 	f.Private = sshKeysPrivate(c, v)
@@ -69,13 +76,16 @@ func (v sshdView) keyFiles(u passwd.User) ([]string, error) {
 	if v.config == nil {
 		return nil, v.err
 	}
-	s, err := v.config.For(v.connection(u.Name, sshdElsewhere, sshdOwn))
-	if err != nil {
+	patterns := v.patterns
+	if patterns == nil || v.patternsVary {
+		patterns = v.keyPatterns(u.Name)
+	}
+	if patterns == nil {
 		// A server that refuses its configuration still has keys in the usual places.
 		return []string{path.Join(u.Home, ".ssh/authorized_keys"), path.Join(u.Home, ".ssh/authorized_keys2")}, nil
 	}
 	var out []string
-	for _, name := range strings.Fields(strings.Join(s["authorizedkeysfile"].Values, " ")) {
+	for _, name := range patterns {
 		if name == "none" {
 			continue
 		}
@@ -86,6 +96,18 @@ func (v sshdView) keyFiles(u passwd.User) ([]string, error) {
 		out = append(out, path.Clean(name))
 	}
 	return out, nil
+}
+
+// keyPatterns is AuthorizedKeysFile as it applies to an account; nil when sshd refuses its configuration.
+func (v sshdView) keyPatterns(user string) []string {
+	if v.config == nil {
+		return nil
+	}
+	s, err := v.config.For(v.connection(user, sshdElsewhere, sshdOwn))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(strings.Join(s["authorizedkeysfile"].Values, " "))
 }
 
 func sshKeysAuthorized(c *Context, f *posture.SSHKeys, v sshdView) {
