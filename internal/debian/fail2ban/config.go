@@ -1,6 +1,7 @@
 package fail2ban
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,14 +37,16 @@ type config struct {
 }
 
 // load reads base.conf, base.d/*.conf, base.local and base.d/*.local with everything they include; a later file wins.
-// It is an fs.ErrNotExist when none of them exists.
+// It is an fs.ErrNotExist when none of them exists. After an error it still asks for the other files, so that a target
+// which answers in rounds learns of all of them at once.
 func load(src Source, base string) (*config, error) {
 	var names []string
+	var globErr error
 	for _, ext := range []string{"conf", "local"} {
 		names = append(names, base+"."+ext)
 		list, err := src.Glob(base + ".d/*." + ext)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("cannot list %s.d: %w", base, err)
+			globErr = fmt.Errorf("cannot list %s.d: %w", base, err)
 		}
 		names = append(names, list...)
 	}
@@ -52,8 +55,8 @@ func load(src Source, base string) (*config, error) {
 	for _, f := range l.expand(names, nil, 0) {
 		l.cfg.merge(f, l.parsed[f])
 	}
-	if l.cfg.err != nil {
-		return nil, l.cfg.err
+	if err := cmp.Or(globErr, l.cfg.err); err != nil {
+		return nil, err
 	}
 	if len(l.cfg.files) == 0 {
 		return nil, fmt.Errorf("%s.conf: %w", base, fs.ErrNotExist)

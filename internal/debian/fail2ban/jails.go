@@ -78,12 +78,13 @@ func (j *Jail) Match(line string) (Match, bool) {
 
 // Load reads the configuration below base, which is [Base] but for tests.
 func Load(src Source, base string) (*Config, error) {
+	c := &Config{DBFile: "/var/lib/fail2ban/fail2ban.sqlite3", DBPurgeAge: 24 * 60 * 60}
+	c.server(src, base)
 	cfg, err := load(src, path.Join(base, "jail"))
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{Files: cfg.files, Problems: cfg.problems, DBFile: "/var/lib/fail2ban/fail2ban.sqlite3", DBPurgeAge: 24 * 60 * 60}
-	c.server(src, base)
+	c.Files, c.Problems = cfg.files, append(cfg.problems, c.Problems...)
 	c.strays(src, base)
 	cfg.defaults["fail2ban_confpath"] = Value{Text: base}
 	if _, ok := cfg.defaults["fail2ban_version"]; !ok {

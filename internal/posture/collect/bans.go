@@ -75,6 +75,10 @@ const (
 func Bans() Collector {
 	c := Collector{Name: "bans", Collect: collectBans}
 	for _, f := range []string{banConfigGlob, fail2ban.Base + "/jail.d/*", fail2ban.Base + "/filter.d/*", fail2ban.Base + "/action.d/*",
+		// Asked for by name as well, because most of them are not there, which is an answer too.
+		fail2ban.Base + "/jail.local", fail2ban.Base + "/jail.d/defaults-debian.local", fail2ban.Base + "/fail2ban.local",
+		fail2ban.Base + "/paths-debian.local", fail2ban.Base + "/paths-common.local", fail2ban.Base + "/paths-overrides.local",
+		fail2ban.Base + "/filter.d/sshd.local", fail2ban.Base + "/filter.d/common.local",
 		osFileDpkgStatus, osFileOSRelease, osFileOSReleaseUsr, webClusterFW, banHostFW, banNodesFW, osFileHostname, osFileProcHostname} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
 	}
