@@ -227,7 +227,7 @@ func sshKeysAccepted(c *Context) (map[string]time.Time, error) {
 			continue
 		}
 		sec, err := strconv.ParseInt(m[1], 10, 64)
-		if t := time.Unix(sec, 0).UTC(); err == nil && t.After(last[m[2]]) {
+		if t := time.Unix(sec, 0).UTC(); err == nil && t.Year() < 10000 && t.After(last[m[2]]) { // JSON has no later years
 			last[m[2]] = t
 		}
 	}
