@@ -57,9 +57,11 @@ func collectLogin(c *Context, f *posture.AccountFacts, defs logindefs.Defs, defs
 		l.Umask = posture.Known(u.Text, originOf(u.Line), source(accLoginDefs, u.Line))
 	}
 	l.Inactive = inactive(c)
-	shells, err := readShellFiles(c)
+	shells, err := readShellFiles(c, []string{accBashrc})
 	timeout(l, shells, err)
+	own, rootErr := readShellFiles(c, []string{accRootProf, accRootRC})
 	umasks(f, defs, shells, err)
+	rootUmask(l, own, rootErr)
 }
 
 // inactive reads useradd's default for the INACTIVE field of new accounts; -1 when it is not set (useradd(8)).
@@ -88,25 +90,28 @@ func inactive(c *Context) posture.Fact[int] {
 type shellFile struct {
 	path string
 	set  logindefs.ShellSettings
-	root bool // only root reads it
 }
 
-func readShellFiles(c *Context) ([]shellFile, error) {
+// readShellFiles reads what every login shell reads, or root's own files when those are asked for. A file that is not there
+// sets nothing.
+func readShellFiles(c *Context, more []string) ([]shellFile, error) {
 	var out []shellFile
-	add := func(p string, b []byte, root bool) { out = append(out, shellFile{p, logindefs.ParseShell(b), root}) }
-	b, err := c.Host.ReadFile(accProfile)
-	if err != nil && !absent(c, err) {
-		return nil, err
+	add := func(p string, b []byte) { out = append(out, shellFile{p, logindefs.ParseShell(b)}) }
+	if more[0] == accBashrc {
+		b, err := c.Host.ReadFile(accProfile)
+		if err != nil && !absent(c, err) {
+			return nil, err
+		}
+		add(accProfile, b)
+		paths, contents, err := readAll(c, accProfileDir)
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range paths {
+			add(p, contents[i])
+		}
 	}
-	add(accProfile, b, false)
-	paths, contents, err := readAll(c, accProfileDir)
-	if err != nil {
-		return nil, err
-	}
-	for i, p := range paths {
-		add(p, contents[i], false)
-	}
-	for _, p := range []string{accBashrc, accRootProf, accRootRC} {
+	for _, p := range more {
 		b, err := c.Host.ReadFile(p)
 		if host.NotExist(err) {
 			continue
@@ -114,7 +119,7 @@ func readShellFiles(c *Context) ([]shellFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		add(p, b, strings.HasPrefix(p, "/root/"))
+		add(p, b)
 	}
 	return out, nil
 }
@@ -127,7 +132,7 @@ func timeout(l *posture.LoginFacts, shells []shellFile, err error) {
 	l.Timeout = posture.Known(0, posture.Default, "default of bash")
 	l.TimeoutReadOnly = posture.Known(false, posture.Default, "default of bash")
 	for _, s := range shells {
-		if s.set.TMOUT == nil || s.root {
+		if s.set.TMOUT == nil {
 			continue
 		}
 		if l.TimeoutReadOnly.Value { // a later assignment to a read-only variable fails
@@ -175,12 +180,9 @@ func umasks(f *posture.AccountFacts, defs logindefs.Defs, shells []shellFile, er
 	}
 	for _, s := range shells {
 		if m, ok := shellMask(s.path, s.set.Umask); ok {
-			root = m
-			if !s.root {
-				person = m
-			}
+			root, person = m, m
 		}
-		if m, ok := shellMask(s.path, s.set.Conditional); ok && !s.root {
+		if m, ok := shellMask(s.path, s.set.Conditional); ok {
 			person = m
 		}
 	}
@@ -189,6 +191,20 @@ func umasks(f *posture.AccountFacts, defs logindefs.Defs, shells []shellFile, er
 	l.PersonGroupWrite = posture.Known(person.bits&0o020 == 0 && !person.private, person.origin, person.src)
 	l.PersonOther = posture.Known(person.bits&0o007 != 0o007, person.origin, person.src)
 	l.RootRestricted = posture.Known(root.bits&^0o022 != 0, root.origin, root.src)
+}
+
+// rootUmask lets root's own start-up files have the last word about root's umask.
+func rootUmask(l *posture.LoginFacts, own []shellFile, err error) {
+	if err != nil {
+		l.RootUmask, l.RootRestricted = posture.Unknown[string](err, accRootRC), posture.Unknown[bool](err, accRootRC)
+		return
+	}
+	for _, s := range own {
+		if m, ok := shellMask(s.path, s.set.Umask); ok && l.RootUmask.IsKnown() {
+			l.RootUmask = posture.Known(fmt.Sprintf("%03o", m.bits), m.origin, m.src)
+			l.RootRestricted = posture.Known(m.bits&^0o022 != 0, m.origin, m.src)
+		}
+	}
 }
 
 func pamUmask(stacks map[string][]posture.PAMEntry) (posture.PAMEntry, bool) {
