@@ -333,7 +333,7 @@ func banRunning(c *Context, f *posture.BanFacts) posture.Fact[[]string] {
 		}
 		return posture.Known([]string{}, posture.Effective, "fail2ban-client status")
 	}
-	if c.Live && f.Engines.IsKnown() && !slices.Contains(f.Engines.Value, "fail2ban") {
+	if c.Live && (f.Engines.IsKnown() && !slices.Contains(f.Engines.Value, "fail2ban") || f.Fail2ban.IsKnown() && !f.Fail2ban.Value) {
 		return posture.Known([]string{}, posture.Effective, "systemctl show")
 	}
 	if c.Live {

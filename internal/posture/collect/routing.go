@@ -43,7 +43,7 @@ func routingReasons(c *Context, s *netState) posture.Fact[[]string] {
 		add(f.parse(b), err)
 	}
 	for _, l := range s.links {
-		if l.Name == "docker0" || strings.HasPrefix(l.Name, "br-") || l.Name == "podman0" || l.Name == "lxcbr0" || l.Name == "virbr0" {
+		if isEngineBridge(l.Name) {
 			reasons = append(reasons, l.Name+": the bridge of a container or virtualization engine with address translation")
 		}
 	}
@@ -58,6 +58,14 @@ func routingReasons(c *Context, s *netState) posture.Fact[[]string] {
 		return posture.Unknown[[]string](err, netInterfaces+"; /etc/pve/sdn")
 	}
 	return posture.Known([]string{}, posture.Configured, netInterfaces+"; /etc/pve/sdn")
+}
+
+// isEngineBridge tells the bridges of Docker (docker0, br- and twelve hex digits), Podman, LXC and libvirt.
+func isEngineBridge(name string) bool {
+	if id, ok := strings.CutPrefix(name, "br-"); ok {
+		return len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
+	}
+	return name == "docker0" || name == "podman0" || name == "lxcbr0" || name == "virbr0"
 }
 
 // configuredRouting finds routing in the interface configuration: translation and forwarding in hook lines,
