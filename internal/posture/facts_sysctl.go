@@ -5,7 +5,7 @@ type SysctlFacts struct {
 	// Keys holds every parameter that the catalogue asks for and every one that a sysctl.d file sets by name, under
 	// its dotted name.
 	Keys map[string]SysctlKey `json:"keys"`
-	// Interfaces are the network interfaces with what the kernel really does on them, "all" and the interface's own
+	// Interfaces are the network interfaces, those of guests (tap, veth, fwbr ...) left out, with what the kernel does on them, "all" and the interface's own
 	// value taken together. Known on a running host only: an image has no interfaces.
 	Interfaces Fact[[]SysctlInterface] `json:"interfaces"`
 	// Ignored lists assignments in /etc/sysctl.conf that nothing applies, as "key=value (/etc/sysctl.conf:12)":

@@ -57,7 +57,7 @@ func sysctlInterfaces(c *Context) posture.Fact[[]posture.SysctlInterface] {
 	out := []posture.SysctlInterface{}
 	for _, i := range list {
 		name := path.Base(i.Path)
-		if name == "all" || name == "default" || i.Type != host.Dir {
+		if name == "all" || name == "default" || i.Type != host.Dir || isGuestLink(name) {
 			continue
 		}
 		if len(out) == maxInterfaces {
