@@ -54,6 +54,7 @@ cat >/etc/ssh/sshd_config.d/00-hardening.conf <<-END
 	MaxStartups 10:30:60
 	MaxSessions 10
 	Banner /etc/issue.net
+	DebianBanner no
 	HostbasedAuthentication no
 	IgnoreRhosts yes
 	GSSAPIAuthentication no
@@ -71,6 +72,10 @@ cat >/etc/sysctl.d/60-hardening.conf <<-END
 	net.ipv6.conf.default.forwarding = 0
 	net.ipv4.conf.all.send_redirects = 0
 	net.ipv4.conf.default.send_redirects = 0
+	# "all" and "default" say nothing about interfaces that exist already: the kernel adds "all" and the interface.
+	net.ipv4.conf.*.send_redirects = 0
+	net.ipv4.conf.*.accept_redirects = 0
+	net.ipv4.conf.*.secure_redirects = 0
 	net.ipv4.conf.all.accept_source_route = 0
 	net.ipv4.conf.default.accept_source_route = 0
 	net.ipv6.conf.all.accept_source_route = 0
@@ -129,8 +134,12 @@ systemctl enable -q apt-daily.timer apt-daily-upgrade.timer
 
 # --- fail2ban: journal, ssh and the PVE web interface, with a filter that matches what PVE writes.
 cat >/etc/fail2ban/filter.d/proxmox.conf <<-'END'
+	[INCLUDES]
+	before = common.conf
 	[Definition]
-	failregex = pvedaemon\[.*authentication failure; rhost=<HOST> user=.* msg=.*
+	_daemon = pvedaemon
+	# Anchored at the start: a user name that imitates the rest of the line must not choose who is banned.
+	failregex = ^%(__prefix_line)sauthentication failure; rhost=<HOST> user=.* msg=.*$
 	ignoreregex =
 	journalmatch = _SYSTEMD_UNIT=pvedaemon.service
 END

@@ -103,6 +103,7 @@ func (m *machine) overlay(t *testing.T, layers string) string {
 func (m *machine) prepare(t *testing.T, root, binary string) {
 	t.Helper()
 	must(t, "install", "-m", "755", binary, filepath.Join(root, "usr/local/bin/castellan"))
+	must(t, "install", "-D", "-m", "644", "profile.yaml", filepath.Join(root, "usr/local/share/castellan-lab.yaml"))
 	must(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", m.dir+"/key")
 	public, err := os.ReadFile(m.dir + "/key.pub")
 	if err != nil {
@@ -135,9 +136,10 @@ func (m *machine) start(t *testing.T, root, short string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("ip", "netns", "exec", m.ns, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+	cmd := exec.Command("nsenter", "--net=/run/netns/"+m.ns, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
 		"--directory="+root, "--machine="+short, "--hostname=pve1", "--network-veth", "--resolv-conf=off", "--timezone=off",
 		"--capability=CAP_NET_ADMIN,CAP_SYS_TIME", "--console=pipe", "--boot")
+	// Not "ip netns exec": it mounts a new /sys, in which nspawn does not find the control groups.
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
