@@ -161,7 +161,9 @@ func sshdLoad(c *Context) sshdView {
 	if groupErr == nil {
 		v.groups, groupErr = passwd.ParseGroups(groups)
 	}
-	v.userErr = errors.Join(err, groupErr)
+	if v.userErr = err; err == nil {
+		v.userErr = groupErr
+	}
 	if len(v.users) > sshdMaxAccounts {
 		v.users, v.userErr = nil, posture.Problemf("too-large", "%s has more than %d accounts", sshdFilePasswd, sshdMaxAccounts)
 	}

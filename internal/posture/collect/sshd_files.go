@@ -169,6 +169,10 @@ func sshdHostKeys(c *Context, f *posture.SSHD) {
 		}
 	}
 	f.HostKeys = posture.Known(keys, posture.Effective, paths.Source)
+	if len(keys) == 0 && failure == nil {
+		// An image or a part of a copy; a server that runs has at least one.
+		failure, failed = posture.Problemf("not-found", "there is no host key yet; the first start makes them"), strings.Join(paths.Value, ", ")
+	}
 	if failure != nil {
 		f.HostKeys = posture.Unknown[[]posture.SSHHostKey](failure, failed)
 	}
