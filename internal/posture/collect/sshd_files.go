@@ -322,7 +322,7 @@ func sshdSourceLimit(f *posture.SSHD, v sshdView) posture.Fact[bool] {
 		if u.UID != 0 && !sshdPerson(u) || !sshdShell(u.Shell) {
 			continue
 		}
-		for _, addr := range []string{sshdElsewhere, sshdElsewhere6} {
+		for _, addr := range sshdOutside {
 			conn := v.connection(u.Name, addr, sshdOwn)
 			s, err := v.config.For(conn)
 			if err != nil {

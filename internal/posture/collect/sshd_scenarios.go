@@ -15,10 +15,12 @@ import (
 
 // Addresses that belong to nobody (RFC 5737 and 3849): a login from there is one from anywhere.
 const (
-	sshdElsewhere  = "192.0.2.1"
-	sshdElsewhere6 = "2001:db8::1"
-	sshdOwn        = "192.0.2.2"
+	sshdElsewhere = "192.0.2.1"
+	sshdOwn       = "192.0.2.2"
 )
+
+// sshdOutside are addresses from all quarters of the internet: a limit that lets one of them in is none.
+var sshdOutside = []string{sshdElsewhere, "9.9.9.9", "93.184.215.14", "151.101.1.1", "203.0.113.1", "2001:db8::1", "2a00:1450::1"}
 
 // sshdScenarios evaluates the three logins, with the server's own answer where it can be had.
 func sshdScenarios(c *Context, f *posture.SSHD, v sshdView) {

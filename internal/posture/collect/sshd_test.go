@@ -141,6 +141,7 @@ func TestSSHDSourceLimit(t *testing.T) {
 		"":                                false,
 		"AllowUsers ann root\n":           false, // names, no sources
 		"AllowUsers ann@10.0.0.0/8\n":     true,
+		"AllowUsers *@0.0.0.0/1\n":        false,
 		"AllowUsers *@10.0.0.0/8\n":       true,
 		"AllowUsers ann@10.0.0.0/8 bob\n": false, // bob from anywhere
 		"Match Address *,!10.0.0.0/8\n\tDenyUsers *\n":                                  true,
