@@ -211,13 +211,38 @@ func TestPackagesOfNothing(t *testing.T) {
 	}
 }
 
-func TestPackagesCompressedLists(t *testing.T) {
-	f := pkgTree(t, map[string]string{
-		"var/lib/dpkg/status":              "Package: dpkg\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n",
-		"var/lib/apt/lists/c_Packages.lz4": "",
-	}, Packages()).Packages
-	if f.Updates.IsKnown() {
-		t.Error("compressed lists were taken for empty ones")
+// A list that cannot be read makes unknown what depends on it, and only that.
+func TestPackagesListsInPart(t *testing.T) {
+	const (
+		security = "var/lib/apt/lists/security.debian.org_debian-security_dists_trixie-security_main_binary-amd64_Packages"
+		main     = "var/lib/apt/lists/deb.debian.org_debian_dists_trixie_main_binary-amd64_Packages"
+		pve      = "var/lib/apt/lists/download.proxmox.com_debian_pve_dists_trixie_pve-no-subscription_binary-amd64_Packages"
+	)
+	installed := "Package: bash\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"
+	offer := "Package: bash\nVersion: 2\n"
+	for name, c := range map[string]struct {
+		status             string
+		files              []string
+		all, security, pve bool // what is known
+	}{
+		"nothing":            {installed, nil, false, false, true},
+		"all":                {installed, []string{security, main}, true, true, true},
+		"main compressed":    {installed, []string{security, main + ".lz4"}, false, true, true},
+		"security missing":   {installed, []string{main}, true, false, true},
+		"PVE without a list": {installed + "\nPackage: pve-manager\nStatus: install ok installed\nVersion: 9\nArchitecture: all\n", []string{security, main}, true, true, false},
+		"PVE":                {installed + "\nPackage: pve-manager\nStatus: install ok installed\nVersion: 9\nArchitecture: all\n", []string{security, main, pve}, true, true, true},
+	} {
+		files := map[string]string{"var/lib/dpkg/status": c.status}
+		for _, f := range c.files {
+			files[f] = offer
+		}
+		f := pkgTree(t, files, Packages()).Packages
+		if f.Updates.IsKnown() != c.all || f.SecurityUpdates.IsKnown() != c.security || f.PVEUpdates.IsKnown() != c.pve {
+			t.Errorf("%s: all %v, security %v, PVE %v", name, f.Updates, f.SecurityUpdates, f.PVEUpdates)
+		}
+		if c.security && len(f.SecurityUpdates.Value) != 1 {
+			t.Errorf("%s: security updates %v", name, f.SecurityUpdates.Value)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package collect
 
 import (
 	"errors"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -37,37 +39,69 @@ func listStamps() []string {
 	return []string{pkgLists, pkgLists + "/partial", pkgStamps + "/update-stamp", pkgStamps + "/update-success-stamp"}
 }
 
+// listing is what the package lists offer for the installed packages.
+type listing struct {
+	candidates []apt.Candidate
+	// files are the lists that were read, failed those that were not.
+	files  []string
+	failed map[string]error
+}
+
+// problem tells why nothing can be said about the repositories of some classes: a list of theirs was not read, or there
+// is none although one is needed.
+func (l listing) problem(needed bool, of func(class string) bool) error {
+	for _, f := range slices.Sorted(maps.Keys(l.failed)) {
+		if of(listClass(apt.ParseIndexName(f))) {
+			return l.failed[f]
+		}
+	}
+	has := slices.ContainsFunc(l.files, func(f string) bool { return of(listClass(apt.ParseIndexName(f))) })
+	if needed && !has {
+		return posture.Problemf("not-found", "%s holds no list of the repository in question", pkgLists)
+	}
+	return nil
+}
+
+func ofSecurity(class string) bool { return class == "debian-security" }
+
+func ofProxmox(class string) bool {
+	return strings.HasPrefix(class, "pve-") || strings.HasPrefix(class, "ceph-") || class == "proxmox-other"
+}
+
 func (s *pkgState) updates() {
 	s.listsUpdated()
 	f := s.facts
-	list, err := s.candidates()
+	lists, err := s.lists()
 	if err == nil {
 		err = s.pkgErr
 	}
-	if err != nil {
-		f.Updates = posture.Unknown[[]posture.Update](err, pkgLists)
-		f.SecurityUpdates = posture.Unknown[[]string](err, pkgLists)
-		f.PVEUpdates = posture.Unknown[[]string](err, pkgLists)
-		return
-	}
-	updates := s.pending(list)
-	var security, pve []string
-	for _, u := range updates {
-		line := u.Package + " " + u.Installed + " → " + u.Available
-		switch {
-		case u.Class == "debian-security":
-			security = append(security, line)
-		case strings.HasPrefix(u.Class, "pve-"), strings.HasPrefix(u.Class, "ceph-"), u.Class == "proxmox-other":
-			pve = append(pve, line)
+	updates := s.pending(lists.candidates)
+	names := func(of func(string) bool) []string {
+		list := []string{}
+		for _, u := range updates {
+			if of(u.Class) {
+				list = append(list, u.Package+" "+u.Installed+" → "+u.Available)
+			}
 		}
+		return list
 	}
-	f.Updates = posture.Known(updates, posture.Effective, pkgLists)
-	f.SecurityUpdates = posture.Known(security, posture.Effective, pkgLists)
-	f.PVEUpdates = posture.Known(pve, posture.Effective, pkgLists)
+	any := func(string) bool { return true }
+	_, pve := f.Installed.Value["pve-manager"]
+	f.Updates = listFact(updates, err, lists.problem(true, any))
+	f.SecurityUpdates = listFact(names(ofSecurity), err, lists.problem(true, ofSecurity))
+	f.PVEUpdates = listFact(names(ofProxmox), err, lists.problem(pve, ofProxmox))
 }
 
-// candidates returns what the lists offer for the installed packages.
-func (s *pkgState) candidates() ([]apt.Candidate, error) {
+// listFact makes a fact that is unknown when there is an error.
+func listFact[T any](v T, errs ...error) posture.Fact[T] {
+	if err := pkgFirst(errs); err != nil {
+		return posture.Unknown[T](err, pkgLists)
+	}
+	return posture.Known(v, posture.Effective, pkgLists)
+}
+
+// lists reads the package lists: reduced by a command on a running host, from the files in a copy.
+func (s *pkgState) lists() (listing, error) {
 	installed := map[string]bool{}
 	for _, p := range s.packages {
 		installed[p.Name] = true
@@ -76,42 +110,45 @@ func (s *pkgState) candidates() ([]apt.Candidate, error) {
 	out, err := s.c.Host.Run(pkgIndexCommand())
 	switch {
 	case errors.Is(err, host.ErrPending):
-		return nil, err
+		return listing{}, err
 	case err == nil && out.Code == 0:
-		// The first line names the first list: without one there are none.
-		if len(out.Stdout) == 0 {
-			return nil, posture.Problemf("not-found", "there are no package lists: apt update has never run")
+		l := listing{candidates: apt.ParseIndex("", out.Stdout, keep)}
+		for _, line := range host.Lines(out.Stdout) {
+			if file, ok := strings.CutPrefix(line, "File: "); ok {
+				l.files = append(l.files, file)
+			}
 		}
-		return apt.ParseIndex("", out.Stdout, keep), nil
+		return l, nil
 	case s.c.Live && !errors.Is(err, host.ErrUnavailable):
 		if err == nil {
-			err = posture.Problemf("error", "reading the package lists ended with %d: %.200s", out.Code, out.Stderr)
+			err = posture.Problemf("error", "reading the package lists ended with %d: %s", out.Code, firstLine(out.Stderr))
 		}
-		return nil, err
+		return listing{}, err
 	}
-	return s.candidatesFromFiles(keep)
+	return s.listsFromFiles(keep)
 }
 
-func (s *pkgState) candidatesFromFiles(keep func(string) bool) ([]apt.Candidate, error) {
+func (s *pkgState) listsFromFiles(keep func(string) bool) (listing, error) {
+	l := listing{failed: map[string]error{}}
 	files, err := s.c.Host.List(pkgLists + "/*_Packages*")
 	if err != nil {
-		return nil, err
+		return l, err
 	}
-	if len(files) == 0 {
-		return nil, posture.Problemf("not-found", "there are no package lists in %s", pkgLists)
-	}
-	var all []apt.Candidate
 	for _, fi := range files {
-		if !strings.HasSuffix(fi.Path, "_Packages") {
-			return nil, posture.Problemf("unavailable", "%s is compressed and can be read on a running host only", fi.Path)
+		name := path.Base(fi.Path)
+		if !strings.HasSuffix(name, "_Packages") {
+			l.failed[name] = posture.Problemf("unavailable", "%s is compressed and can be read on a running host only", fi.Path)
+			continue
 		}
 		b, err := s.c.Host.ReadFile(fi.Path)
 		if err != nil {
-			return nil, err
+			l.failed[name] = err
+			continue
 		}
-		all = append(all, apt.ParseIndex(fi.Path[len(pkgLists)+1:], b, keep)...)
+		l.files = append(l.files, name)
+		l.candidates = append(l.candidates, apt.ParseIndex(name, b, keep)...)
 	}
-	return all, nil
+	return l, nil
 }
 
 // pending compares the installed versions with the newest on offer. Backports and other suites that APT does not
