@@ -279,6 +279,20 @@ func TestKnownFailregex(t *testing.T) {
 	}
 }
 
+func TestInitSection(t *testing.T) {
+	f, err := LoadFilter(base(map[string]string{"/filter.d/i.conf": "[Definition]\nfailregex = ^<what> from <HOST>$\n[Init]\nwhat = bad\njournalmatch = _SYSTEMD_UNIT=x.service\nmaxlines = 2\n"}),
+		Base+"/filter.d/i.conf", map[string]string{"what": "worse"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := f.MatchText("worse from 192.0.2.7"); !ok {
+		t.Errorf("%v", f.Problems)
+	}
+	if d := cmp.Diff([]string{"_SYSTEMD_UNIT=x.service"}, f.JournalMatch); d != "" || f.MaxLines != 2 || len(f.Problems) != 1 {
+		t.Errorf("%s %+v", d, f.Problems)
+	}
+}
+
 func TestSeconds(t *testing.T) {
 	for in, want := range map[string]int{
 		"600": 600, "10m": 600, "1h": 3600, "1d": 86400, "1d12h": 129600, "1h 30m": 5400, "-1": -1, "1w": 604800, "60*10": 600,

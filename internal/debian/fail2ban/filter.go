@@ -98,6 +98,9 @@ func (fc *filterConfig) option(name string) (Value, bool, error) {
 		return Value{}, false, nil // the jail's value counts, and is used by the jail
 	}
 	v, found, err := fc.cfg.get("Definition", name, fc.vars)
+	if text, ok := fc.init[name]; ok { // [Init] may hold options of the filter as well, and wins
+		v, found, err = Value{Text: text, File: v.File, Line: v.Line}, true, nil
+	}
 	if err != nil || !found {
 		return v, found, err
 	}
@@ -138,6 +141,9 @@ func (f *Filter) set(values map[string]Value) {
 		if _, err := fmt.Sscanf(v.Text, "%d", &f.MaxLines); err != nil {
 			f.MaxLines = 1
 		}
+		if f.MaxLines > 1 {
+			f.Problems = append(f.Problems, Problem{File: f.File, Text: fmt.Sprintf("the filter looks at %d lines together, which is not evaluated", f.MaxLines)})
+		}
 	}
 	if v, ok := values["journalmatch"]; ok {
 		f.JournalMatch = splitLines(v.Text)
@@ -164,9 +170,6 @@ func (f *Filter) set(values map[string]Value) {
 				f.ignore = append(f.ignore, p)
 			}
 		}
-	}
-	if f.MaxLines > 1 {
-		f.Problems = append(f.Problems, Problem{File: f.File, Text: fmt.Sprintf("the filter looks at %d lines together, which is not evaluated", f.MaxLines)})
 	}
 }
 
