@@ -63,7 +63,7 @@ func pveFirewallEnabled(b []byte) bool {
 func webPlainHTTP(c *Context) posture.Fact[[]string] {
 	tcp, err := c.Host.ReadFile("/proc/net/tcp")
 	tcp6, err6 := c.Host.ReadFile("/proc/net/tcp6")
-	status, statusErr := c.Host.ReadFile(osFileDpkgStatus)
+	status, statusErr := osStatus(c)
 	if c.Live && err == nil {
 		out := listeners(tcp, 80)
 		if err6 == nil {

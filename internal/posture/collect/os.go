@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -45,7 +46,7 @@ func collectOS(c *Context) {
 	var f posture.OS
 	osRelease(c, &f)
 	f.Hostname = osHostname(c)
-	status, statusErr := c.Host.ReadFile(osFileDpkgStatus)
+	status, statusErr := osStatus(c)
 	f.Arch = osArch(status, statusErr)
 	osPVE(c, &f, status, statusErr)
 	osCluster(c, &f)
@@ -110,6 +111,15 @@ func osArch(status []byte, err error) posture.Fact[string] {
 		return posture.Unknown[string](posture.Problemf("not-found", "%s does not list the package dpkg", osFileDpkgStatus), osFileDpkgStatus)
 	}
 	return posture.Known(p["Architecture"], posture.Effective, osFileDpkgStatus)
+}
+
+// osStatus reads dpkg's status file. One without any package is damaged: every Debian has dpkg itself.
+func osStatus(c *Context) ([]byte, error) {
+	b, err := c.Host.ReadFile(osFileDpkgStatus)
+	if err == nil && !bytes.HasPrefix(b, []byte("Package: ")) && !bytes.Contains(b, []byte("\nPackage: ")) {
+		return nil, posture.Problemf("malformed", "%s lists no package", osFileDpkgStatus)
+	}
+	return b, err
 }
 
 // osPackage returns the fields of one installed package in dpkg's status file. Only the wanted stanza is looked at.
