@@ -47,6 +47,10 @@ func filesRead(t *testing.T) []string {
 	}
 	var out []string
 	for name := range read {
+		// Any words are a kernel command line, so nothing that stands in these is malformed.
+		if name == "/etc/kernel/cmdline" || name == "/proc/cmdline" {
+			continue
+		}
 		if filepath.Clean(name) == name && name != "/" && !strings.HasPrefix(name, "/.castellan") {
 			out = append(out, name)
 		}

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/castellan-project/castellan/internal/posture"
+)
+
+const catalogueDir = "../../catalogue"
+
+// TestFixtures walks the catalogue: each control fails on its failing fixtures and passes on its passing ones.
+func TestFixtures(t *testing.T) {
+	env, err := posture.NewEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := controlsOf(catalogueDir, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for _, c := range cs {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			results, err := runFixtures(env, c, catalogueDir, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range results {
+				if r.problem != "" {
+					t.Errorf("%s %s", r.name, r.problem)
+				}
+			}
+		})
+	}
+}
+
+// TestEveryFixtureHasAControl finds fixtures that nothing runs.
+func TestEveryFixtureHasAControl(t *testing.T) {
+	cs, err := builtinControls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(catalogueDir + "/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, ok := find(cs, e.Name()); !ok {
+			t.Errorf("catalogue/testdata/%s belongs to no control", e.Name())
+		}
+	}
+}
+
+// TestHostCatalogueIsComplete holds the catalogue against its plan: these groups, numbered without gaps.
+func TestHostCatalogueIsComplete(t *testing.T) {
+	cs, err := builtinControls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := map[string]int{"BOOT": 17, "UPD": 21, "SSH": 34, "SYS": 40, "SVC": 24, "ACC": 15, "WEB": 14, "BAN": 10, "LOG": 9}
+	total := 0
+	for group, n := range plan {
+		total += n
+		for i := 1; i <= n; i++ {
+			if id := fmt.Sprintf("%s-%02d", group, i); !has(cs, id) {
+				t.Errorf("%s is missing", id)
+			}
+		}
+	}
+	if len(cs) < total {
+		t.Errorf("%d controls, %d are planned", len(cs), total)
+	}
+}
+
+func has(cs []posture.Control, id string) bool {
+	_, ok := find(cs, id)
+	return ok
+}
+
+// TestProfilesLoad applies every profile that is shipped.
+func TestProfilesLoad(t *testing.T) {
+	all, err := builtinControls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := profileNames()
+	if len(names) < 5 {
+		t.Errorf("only %v", names)
+	}
+	for _, n := range names {
+		p, err := posture.LoadProfile(n, openProfile)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		cs, err := p.Apply(all)
+		if err != nil {
+			t.Error(err)
+		}
+		if len(cs) < 10 {
+			t.Errorf("profile %s has %d controls", n, len(cs))
+		}
+		t.Logf("%s: %d controls", n, len(cs))
+	}
+}
