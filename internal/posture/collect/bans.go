@@ -100,7 +100,7 @@ func Bans() Collector {
 
 func collectBans(c *Context) {
 	var f posture.BanFacts
-	status, statusErr := c.Host.ReadFile(osFileDpkgStatus)
+	status, statusErr := osStatus(c)
 	cfg, cfgErr := fail2ban.Load(fail2ban.Source(netSource(c.Host)), fail2ban.Base)
 	release, _ := c.Host.ReadFile(osFileOSReleaseUsr)
 	f.Fail2ban = banInstalled(c, status, statusErr, cfgErr)
