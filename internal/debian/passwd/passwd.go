@@ -115,8 +115,12 @@ func ParseShadow(b []byte) ([]Shadow, error) {
 	return out, err
 }
 
+// lastDay is 9999-12-31, the last day that the JSON of a fact can hold.
+const lastDay = 2_932_896
+
+// date is the zero time for an empty field and for days that no calendar needs.
 func date(days int) time.Time {
-	if days <= 0 {
+	if days <= 0 || days > lastDay {
 		return time.Time{}
 	}
 	return time.Unix(int64(days)*86400, 0).UTC()

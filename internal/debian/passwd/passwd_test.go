@@ -66,6 +66,10 @@ func TestParseShadow(t *testing.T) {
 	if _, err := ParseShadow([]byte("u:$y$SECRETHASH:x::::::\n")); err == nil || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("the error must exist and not repeat the hash: %v", err)
 	}
+	got, err = ParseShadow([]byte("u:*:16000000:0:99999:7::16000000:\n"))
+	if err != nil || !got[0].LastChange.IsZero() || !got[0].Expire.IsZero() {
+		t.Errorf("a day after the year 9999 is no day: %+v %v", got, err)
+	}
 	got, _ = ParseShadow([]byte("u:*:0::::::\n"))
 	if len(got) != 1 || !got[0].MustChange || got[0].Max != -1 || !got[0].Expire.IsZero() {
 		t.Errorf("%+v", got)

@@ -129,6 +129,9 @@ func fileMode(c *Context, p string, names nameTable) posture.FileMode {
 	m.Owner = posture.Known(names.of(info.UID, names.users, false), posture.Effective, p)
 	m.Group = posture.Known(names.of(info.GID, names.groups, true), posture.Effective, p)
 	m.Time = posture.Known(info.ModTime.UTC(), posture.Effective, p)
+	if !recordable(info.ModTime) {
+		m.Time = posture.Unknown[time.Time](posture.Problemf("malformed", "%s was changed in the year %d", p, info.ModTime.Year()), p)
+	}
 	m.GroupRead, m.GroupWrite = bit(0o040), bit(0o020)
 	m.OtherRead, m.OtherWrite, m.OtherExec = bit(0o004), bit(0o002), bit(0o001)
 	return m

@@ -55,7 +55,7 @@ func collectIntegrity(c *Context, f *posture.ServiceFacts, units *unitView) {
 		}
 		info, err := c.Host.Stat(t.baseline)
 		switch {
-		case err == nil && info.ModTime.After(baseline):
+		case err == nil && info.ModTime.After(baseline) && recordable(info.ModTime):
 			baseline = info.ModTime.UTC()
 		case err != nil && !host.NotExist(err):
 			i.Baseline = posture.Unknown[time.Time](err, t.baseline)

@@ -271,7 +271,8 @@ func unixStamp(b []byte) (time.Time, bool) {
 		}
 		n = n*10 + int64(r-'0')
 	}
-	return time.Unix(n, 0).UTC(), n > 0
+	t := time.Unix(n, 0).UTC()
+	return t, n > 0 && recordable(t)
 }
 
 // logStamp reads the time at the start of a line of syslog: RFC 3339 (rsyslog of Debian 12 and later) or the classic form
@@ -279,7 +280,7 @@ func unixStamp(b []byte) (time.Time, bool) {
 func logStamp(line string, now time.Time) (time.Time, bool) {
 	if first, _, ok := strings.Cut(line, " "); ok {
 		if t, err := time.Parse(time.RFC3339Nano, first); err == nil {
-			return t.UTC().Truncate(time.Second), true
+			return t.UTC().Truncate(time.Second), recordable(t)
 		}
 	}
 	if len(line) < 15 {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
@@ -142,6 +143,12 @@ func originOf(line int) posture.Origin {
 		return posture.Default
 	}
 	return posture.Configured
+}
+
+// recordable reports whether a time can stand in a fact: JSON knows the years 0 to 9999.
+func recordable(t time.Time) bool {
+	y := t.UTC().Year()
+	return y >= 0 && y <= 9999
 }
 
 // nodeOf returns the node's name in a path below /etc/pve/nodes.

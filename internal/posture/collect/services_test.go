@@ -137,6 +137,12 @@ func TestLogStamp(t *testing.T) {
 			t.Errorf("%q: %v, want %s", line, got, want)
 		}
 	}
+	if got, ok := logStamp("0000-01-01T00:00:00+02:00 x", now); ok {
+		t.Error("JSON has no year -1", got)
+	}
+	if got, ok := unixStamp([]byte("999999999999.5 x\n")); ok {
+		t.Error("JSON has no year 33658", got)
+	}
 	if got, ok := logStamp("nonsense", now); ok {
 		t.Error(got)
 	}

@@ -93,6 +93,9 @@ func readUnits(c *Context) *unitView {
 	infos, err := c.Host.List("/var/lib/systemd/timers/stamp-*")
 	v.stampErr = err
 	for _, i := range infos {
+		if !recordable(i.ModTime) {
+			continue
+		}
 		v.stamps[strings.TrimPrefix(path.Base(i.Path), "stamp-")] = i.ModTime.UTC()
 	}
 	return v
@@ -134,11 +137,11 @@ func (v *unitView) facts() (posture.Fact[map[string]posture.ServiceUnit], postur
 	for _, name := range namedUnits() {
 		units[name] = v.unit(name)
 	}
-	enabled := posture.Unknown[[]string](v.treeErr, "/etc/systemd/system")
-	if v.treeErr == nil {
-		enabled = posture.Known(v.tree.EnabledNames(), posture.Configured, "/etc/systemd/system")
+	all := posture.Known(units, posture.Effective, "unit files")
+	if v.treeErr != nil {
+		return all, posture.Unknown[[]string](v.treeErr, "/etc/systemd/system")
 	}
-	return posture.Known(units, posture.Effective, "unit files"), enabled
+	return all, posture.Known(orEmpty(v.tree.EnabledNames()), posture.Configured, "/etc/systemd/system")
 }
 
 func (v *unitView) unit(name string) posture.ServiceUnit {
