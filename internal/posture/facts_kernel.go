@@ -62,7 +62,7 @@ type Kernel struct {
 // KernelModule tells how one module can get into the kernel.
 type KernelModule struct {
 	// State is builtin (it is part of the kernel and cannot be blocked), loaded (now, whatever is configured),
-	// absent (no installed kernel ships it), blocked (an install line does nothing), blacklisted (it can still be
+	// absent (neither the newest nor the running kernel ships it), blocked (an install line does nothing), blacklisted (it can still be
 	// loaded by its name) or loadable.
 	State Fact[string] `json:"state"`
 }

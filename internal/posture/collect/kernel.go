@@ -44,8 +44,7 @@ func Kernel() Collector {
 	needs = append(needs, lists(krnVulns, krnIOMMU, krnKernels, "/etc/default/grub.d/*.cfg")...)
 	needs = append(needs, reads(krnModules, krnVulns, krnSMT, krnCPUInfo, krnLockdown, krnContainer, krnCmdline, sysctlRelease, krnStorage,
 		"/etc/default/grub", "/etc/default/grub.d/*.cfg", "/etc/kernel/cmdline", grubCfg, dpkgStatus, lxcConfigs, qemuConfigs,
-		"/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/etc/hostname", "/etc/fstab",
-		"/lib/modules/*/modules.dep", "/lib/modules/*/modules.builtin")...)
+		"/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/etc/hostname")...)
 	return Collector{Name: "kernel", Needs: needs, Collect: collectKernel}
 }
 

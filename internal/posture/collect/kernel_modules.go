@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func krnModuleFacts(c *Context, f *posture.Kernel) {
 		options = append(options, o.Module+" "+o.Rest)
 	}
 	f.ModuleOptions = posture.Known(options, posture.Configured, "modprobe.d")
-	shipped, builtin, err := shippedModules(c)
+	shipped, builtin, err := shippedModules(c, f)
 	for _, m := range krnWanted() {
 		f.ModuleStates[m] = posture.KernelModule{State: moduleState(c, m, f.Modules, conf, shipped, builtin, err)}
 	}
@@ -74,28 +75,34 @@ func krnModuleFacts(c *Context, f *posture.Kernel) {
 	}
 }
 
-// shippedModules names the modules of all installed kernels, and which are built in.
-func shippedModules(c *Context) (shipped, builtin map[string]bool, err error) {
+// shippedModules names the modules of the newest installed and of the running kernel, and which are built in.
+func shippedModules(c *Context, f *posture.Kernel) (shipped, builtin map[string]bool, err error) {
 	shipped, builtin = map[string]bool{}, map[string]bool{}
-	paths, contents, err := readAll(c, "/lib/modules/*/modules.dep")
-	if err != nil {
-		return nil, nil, err
+	releases := map[string]bool{}
+	if f.Release.IsKnown() {
+		releases[f.Release.Value] = true
 	}
-	if len(paths) == 0 {
+	if f.Installed.IsKnown() && len(f.Installed.Value) > 0 {
+		releases[f.Installed.Value[0]] = true
+	}
+	found := false
+	for r := range releases {
+		for file, into := range map[string]map[string]bool{"modules.dep": shipped, "modules.builtin": builtin} {
+			b, err := c.Host.ReadFile("/lib/modules/" + path.Base(r) + "/" + file)
+			if host.NotExist(err) {
+				continue
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			found = found || file == "modules.dep"
+			maps.Copy(into, modprobe.ParseIndex(b))
+		}
+	}
+	if !found {
 		return nil, nil, notCopied("/lib/modules")
 	}
-	for _, b := range contents {
-		for m := range modprobe.ParseIndex(b) {
-			shipped[m] = true
-		}
-	}
-	_, contents, err = readAll(c, "/lib/modules/*/modules.builtin")
-	for _, b := range contents {
-		for m := range modprobe.ParseIndex(b) {
-			builtin[m] = true
-		}
-	}
-	return shipped, builtin, err
+	return shipped, builtin, nil
 }
 
 func moduleState(c *Context, m string, loaded posture.Fact[[]string], conf modprobe.Config, shipped, builtin map[string]bool, err error) posture.Fact[string] {

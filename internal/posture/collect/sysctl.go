@@ -51,8 +51,8 @@ func sysctlPatterns() []string {
 // Sysctl collects kernel parameters, running and persisted.
 func Sysctl() Collector {
 	needs := append(reads(sysctlPatterns()...), lists(sysctlPatterns()...)...)
-	needs = append(needs, lists("/boot/vmlinuz-*", "/sys/class/net/*/bridge", "/sys/class/net/*")...)
-	needs = append(needs, reads("/boot/config-*", sysctlMain, sysctlRelease, krnCmdline, sysctlCluster, "/etc/pve/nodes/*/host.fw",
+	needs = append(needs, lists("/boot/vmlinuz-*", "/sys/class/net/*/bridge")...)
+	needs = append(needs, reads(sysctlMain, sysctlRelease, krnCmdline, sysctlCluster, "/etc/pve/nodes/*/host.fw",
 		lxcConfigs, "/etc/hostname", dpkgStatus)...)
 	needs = append(needs, sysctlInterfaceNeeds()...)
 	needs = append(needs, sysctlCoreNeeds()...)
