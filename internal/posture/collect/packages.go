@@ -31,7 +31,7 @@ func Packages() Collector {
 	c := Collector{Name: "packages", Collect: collectPackages}
 	read := []string{pkgStatus, pkgDiversions, pkgConf, pkgConfParts, pkgSources, pkgParts, osFileOSRelease, osFileOSReleaseUsr, pkgSubscription,
 		pkgDebsecan, pkgAptHistory, pkgShellHistory, pkgUpgradeLog, pkgKernelRelease, pkgKernelVersion, pkgKernelPin,
-		pkgPidFiles}
+		pkgPidFiles, logTasks}
 	for _, p := range append(read, pkgCronFiles()...) {
 		c.Needs = append(c.Needs, host.Need{Read: p})
 	}

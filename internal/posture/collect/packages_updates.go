@@ -12,6 +12,7 @@ import (
 	"github.com/castellan-project/castellan/internal/debian/dpkg"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/tasklog"
 )
 
 // pkgIndexCommand reduces the package lists to the versions of installed packages. APT itself would need 1 to 2.7 s of
@@ -215,6 +216,9 @@ func (s *pkgState) listsUpdated() {
 			firstErr = err
 		}
 	}
+	if t := s.updateTask(); t.After(newest) {
+		newest, source = t, logTasks
+	}
 	switch {
 	case firstErr != nil:
 		s.facts.ListsUpdated = posture.Unknown[time.Time](firstErr, pkgLists)
@@ -223,6 +227,23 @@ func (s *pkgState) listsUpdated() {
 	default:
 		s.facts.ListsUpdated = posture.Known(newest.UTC().Truncate(time.Second), posture.Effective, source)
 	}
+}
+
+// updateTask is when Proxmox VE last refreshed the lists with success: its daily task leaves no stamp of APT, and a
+// refresh that brought nothing new need not touch the lists.
+func (s *pkgState) updateTask() time.Time {
+	var newest time.Time
+	b, err := s.c.Host.ReadFile(logTasks)
+	if err != nil {
+		return newest
+	}
+	tasks, _ := tasklog.Parse(b)
+	for _, t := range tasks {
+		if t.Type == "aptupdate" && t.Status == "OK" && t.Start.After(newest) && !t.Start.After(s.c.Now) {
+			newest = t.Start
+		}
+	}
+	return newest
 }
 
 func (s *pkgState) listsDated() {
