@@ -37,6 +37,15 @@ package pve-cluster "${pve%.*}.1"
 package pve-firewall "5.1.2"
 package "proxmox-kernel-$kernel-signed" "${kernel%-pve}"
 
+# The modules that the kernel package would bring and that the guides want blocked, as names.
+modules=/lib/modules/$kernel
+for m in fs/cramfs/cramfs fs/freevxfs/freevxfs fs/hfs/hfs fs/hfsplus/hfsplus fs/jffs2/jffs2 fs/udf/udf \
+	drivers/usb/storage/usb-storage net/tipc/tipc net/rds/rds net/sctp/sctp; do
+	install -D -m 644 /dev/null "$modules/kernel/$m.ko"
+	echo "kernel/$m.ko:" >>"$modules/modules.dep"
+done
+: >"$modules/modules.builtin"
+
 cat >/usr/bin/pveversion <<-END
 	#!/bin/sh
 	echo "pve-manager/$pve/b8ce1ffa11 (running kernel: \$(uname -r))"
