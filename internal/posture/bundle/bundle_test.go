@@ -99,7 +99,7 @@ func TestRedaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"pve1", "pve2", "ann", "smith", "corp", "10.20.30", "203.0.113.9", "2a01"} {
+	for _, name := range []string{"pve1", "pve2", "\"ann\"", "ann.smith", "corp", "10.20.30", "203.0.113.9", "2a01"} {
 		if strings.Contains(string(b), name) {
 			t.Errorf("%q is still there: %s", name, b)
 		}

@@ -105,7 +105,9 @@ func walkHere(w host.Walker, users, groups []idRange) ([]filewalk.File, error) {
 		skips[p] = true
 	}
 	infos, err := w.Walk(
-		func(p, name string) bool { return skips[p] || slices.Contains(cacheNames(), name) || strings.HasSuffix(p, moduleCache) },
+		func(p, name string) bool {
+			return skips[p] || slices.Contains(cacheNames(), name) || strings.HasSuffix(p, moduleCache)
+		},
 		func(t host.FileType, mode uint32, uid, gid int) bool {
 			return t == host.Regular && mode&0o6002 != 0 || t == host.Dir && mode&0o1002 == 0o002 ||
 				!owned(uid, users) || !owned(gid, groups)
