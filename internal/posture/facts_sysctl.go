@@ -35,6 +35,8 @@ type SysctlKey struct {
 	Persisted Fact[string] `json:"persisted"`
 	// Set is true when a file or the kernel command line sets the key.
 	Set bool `json:"set"`
+	// Missing is true when the running kernel has no such parameter.
+	Missing bool `json:"missing"`
 	// Summary says both values in words: "runs 1, but a reboot brings 0 (/etc/sysctl.d/x.conf:3)".
 	Summary string `json:"summary"`
 }

@@ -222,6 +222,8 @@ func (s *sysctlState) key(k string) posture.SysctlKey {
 	b, err := s.c.Host.ReadFile(file)
 	if err != nil {
 		out.Running = posture.Unknown[string](err, file)
+		_, procErr := s.c.Host.ReadFile(sysctlRelease) // /proc itself must be there
+		out.Missing = host.NotExist(err) && procErr == nil
 	} else {
 		out.Running = posture.Known(strings.Join(strings.Fields(string(b)), " "), posture.Effective, file)
 	}

@@ -70,6 +70,22 @@ func valueOr(f posture.Fact[string]) string {
 	return f.Value
 }
 
+func TestSysctlMissing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  bool
+	}{
+		"no such parameter": {map[string]string{".castellan/meta": liveMeta, "proc/sys/kernel/osrelease": "6.12.1\n"}, true},
+		"no /proc":          {map[string]string{".castellan/meta": liveMeta}, false},
+		"image":             {map[string]string{"proc/sys/kernel/osrelease": "6.12.1\n"}, false},
+		"there":             {map[string]string{".castellan/meta": liveMeta, "proc/sys/kernel/osrelease": "6.12.1\n", procRPAll: "1\n"}, false},
+	} {
+		if got := collectTree(t, Sysctl(), tt.files).Sysctl.Keys[rpAll].Missing; got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestSysctlIgnored(t *testing.T) {
 	f := collectTree(t, Sysctl(), map[string]string{"etc/sysctl.conf": "kernel.sysrq = 0\n"}).Sysctl
 	if d := cmp.Diff([]string{"kernel.sysrq=0 (/etc/sysctl.conf:1)"}, f.Ignored.Value); d != "" {
