@@ -179,7 +179,11 @@ func persistedArgs(c *Context) (args []string, where string, err error) {
 	}
 	if b, e := c.Host.ReadFile(grubCfg); e == nil {
 		var list []string
-		for _, entry := range grub.Parse(b).Entries {
+		entries := grub.Parse(b).Entries
+		if len(entries) == 0 {
+			err = posture.Problemf("malformed", "%s holds no boot entry", grubCfg)
+		}
+		for _, entry := range entries {
 			if !entry.Recovery {
 				list = append(list, entry.Args...)
 			}
@@ -194,7 +198,9 @@ func persistedArgs(c *Context) (args []string, where string, err error) {
 			return nil, "", e
 		}
 		vars := grub.ParseDefaults(append([][]byte{b}, more...)...)
-		add("/etc/default/grub", grub.Args(vars[grub.CmdlineLinux]+" "+vars[grub.CmdlineLinuxDefault]))
+		if len(vars) > 0 {
+			add("/etc/default/grub", grub.Args(vars[grub.CmdlineLinux]+" "+vars[grub.CmdlineLinuxDefault]))
+		}
 	} else if !host.NotExist(e) {
 		err = e
 	}
