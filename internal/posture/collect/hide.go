@@ -57,16 +57,23 @@ func program(command string) string {
 var (
 	// credentialURL finds the password in scheme://user:password@host.
 	credentialURL = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
-	// credentialWord finds name=value and --name value with a name that promises a secret.
-	credentialWord = regexp.MustCompile(`(?i)((?:^|[\s"'{,;(&?-])(?:[a-z]+[-_.])?(?:password|passwd|passphrase|secret|token|apikey|api_key|psk|pvepass|pveapitoken)(?:\s*=\s*|\s+|:\s*))[^\s"',;)&]+`)
+	// credentialWord finds name=value with a name that promises a secret.
+	credentialWord = regexp.MustCompile(`(?i)((?:^|[\s"'{,;(&?])(?:[a-z]+[-_.])?(?:` + secretNames + `)\s*=\s*)[^\s"',;)&]+`)
+	// credentialFlag finds --name value and --name=value.
+	credentialFlag = regexp.MustCompile(`(?i)((?:^|\s)--?[a-z-]*(?:` + secretNames + `)(?:\s+|=))[^\s"']+`)
 )
+
+const secretNames = "password|passwd|passphrase|secret|token|apikey|api_key|psk|pvepass|pveapitoken"
 
 func scrubText(s string) string {
 	if strings.Contains(s, "://") && strings.Contains(s, "@") {
 		s = credentialURL.ReplaceAllString(s, "${1}"+hidden+"@")
 	}
-	if strings.ContainsAny(s, "=:") || strings.Contains(s, "--") {
+	if strings.Contains(s, "=") {
 		s = credentialWord.ReplaceAllString(s, "${1}"+hidden)
+	}
+	if strings.Contains(s, "-") {
+		s = credentialFlag.ReplaceAllString(s, "${1}"+hidden)
 	}
 	return s
 }

@@ -146,3 +146,33 @@ func TestNoSecretBecomesAFact(t *testing.T) {
 		}
 	}
 }
+
+// Words that only look like secrets stay, so that sources of facts can be found again.
+func TestSourcesStayReadable(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"etc/pam.d/common-password": "password required pam_unix.so obscure yescrypt\n", "etc/pam.d/sshd": "@include common-password\n"} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := host.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	facts, err := collect.Run(d, d.Describe(), collect.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "/etc/pam.d/common-password:1") {
+		t.Error("the source of a PAM line was taken for a secret")
+	}
+}
