@@ -45,6 +45,8 @@ for m in fs/cramfs/cramfs fs/freevxfs/freevxfs fs/hfs/hfs fs/hfsplus/hfsplus fs/
 	echo "kernel/$m.ko:" >>"$modules/modules.dep"
 done
 : >"$modules/modules.builtin"
+: >"/boot/vmlinuz-$kernel"
+: >"/boot/initrd.img-$kernel"
 
 cat >/usr/bin/pveversion <<-END
 	#!/bin/sh
