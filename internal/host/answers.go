@@ -56,7 +56,7 @@ func (f *frame) word() string { return string(f.bytes()) }
 
 // receive reads answers until the end of the round and files them.
 func (r *Remote) receive(asked []question) error {
-	found := make([][]FileInfo, len(asked))
+	found := make([][]File, len(asked))
 	received := 0
 	for {
 		var head [4]byte
@@ -90,12 +90,12 @@ func (r *Remote) receive(asked []question) error {
 }
 
 // file puts one answer where it will be looked up.
-func (r *Remote) file(kind byte, q question, f *frame, found *[]FileInfo) error {
+func (r *Remote) file(kind byte, q question, f *frame, found *[]File) error {
 	switch kind {
 	case 'i':
 		fi := entry(f)
 		if q.kind == 'S' {
-			r.stats[q.key] = answer[FileInfo]{value: fi}
+			r.stats[q.key] = answer[File]{value: fi}
 			return nil
 		}
 		if len(*found) >= MaxList {
@@ -119,8 +119,8 @@ func (r *Remote) file(kind byte, q question, f *frame, found *[]FileInfo) error 
 }
 
 // entry decodes what lstat said of one entry.
-func entry(f *frame) FileInfo {
-	fi := FileInfo{
+func entry(f *frame) File {
+	fi := File{
 		Type: FileType(f.number()), Mode: f.number(), UID: int(f.number()), GID: int(f.number()),
 		Size: f.number64(), ModTime: time.Unix(f.number64(), 0).UTC(),
 	}
@@ -129,10 +129,10 @@ func entry(f *frame) FileInfo {
 }
 
 // finish draws the conclusions at the end of a request: what did not come back is not there.
-func (r *Remote) finish(q question, found []FileInfo, err error) {
+func (r *Remote) finish(q question, found []File, err error) {
 	for _, fi := range found {
 		if fi.Type != Link {
-			r.stats[fi.Path] = answer[FileInfo]{value: fi}
+			r.stats[fi.Path] = answer[File]{value: fi}
 		}
 		if _, sent := r.reads[fi.Path]; q.kind == 'R' && fi.Type == Dir && !sent {
 			r.reads[fi.Path] = answer[[]byte]{err: ErrNotRegular}
@@ -141,7 +141,7 @@ func (r *Remote) finish(q question, found []FileInfo, err error) {
 	switch {
 	case q.kind == 'S':
 		if err != nil {
-			r.stats[q.key] = answer[FileInfo]{err: err}
+			r.stats[q.key] = answer[File]{err: err}
 		}
 		return
 	case q.kind == 'R' && q.pat.plain:
@@ -157,7 +157,7 @@ func (r *Remote) finish(q question, found []FileInfo, err error) {
 		found = nil
 	}
 	sortByPath(found)
-	r.lists[q.key] = answer[[]FileInfo]{found, err}
+	r.lists[q.key] = answer[[]File]{found, err}
 	if err == nil {
 		r.dirs.learn(q.pat, found)
 	}

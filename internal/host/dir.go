@@ -30,7 +30,7 @@ type Tree struct {
 
 // OpenDir opens a directory as a target. When it holds .castellan/meta (see CONTRIBUTING.md), owners, modes and
 // times are those written there. Without it they are those of the files, unless the tree belongs to somebody other
-// than root: then it is an ordinary copy, and FileInfo.OwnerUnknown is set.
+// than root: then it is an ordinary copy, and File.OwnerUnknown is set.
 func OpenDir(root string) (*Tree, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
@@ -121,15 +121,15 @@ func (d *Tree) ReadFile(name string) ([]byte, error) {
 }
 
 // Stat implements [Reader].
-func (d *Tree) Stat(name string) (FileInfo, error) {
+func (d *Tree) Stat(name string) (File, error) {
 	if hiddenBelow(name) {
-		return FileInfo{}, &Error{"stat", name, unix.ENOENT}
+		return File{}, &Error{"stat", name, unix.ENOENT}
 	}
 	return statFile(&d.view, name)
 }
 
 // List implements [Reader].
-func (d *Tree) List(pattern string) ([]FileInfo, error) {
+func (d *Tree) List(pattern string) ([]File, error) {
 	if hiddenBelow(pattern) {
 		return nil, nil
 	}
@@ -180,7 +180,7 @@ func hiddenBelow(name string) bool {
 }
 
 // owner replaces what the file system says by what the copy says about itself.
-func (d *Tree) owner(st *unix.Stat_t, fi *FileInfo) {
+func (d *Tree) owner(st *unix.Stat_t, fi *File) {
 	switch {
 	case d.meta.present:
 		m, ok := d.meta.files[fileID{uint64(st.Dev), st.Ino}]

@@ -58,17 +58,17 @@ type Reader interface {
 	// ReadFile returns the whole content of a regular file, following links.
 	ReadFile(path string) ([]byte, error)
 	// Stat describes the file that path leads to, following links.
-	Stat(path string) (FileInfo, error)
+	Stat(path string) (File, error)
 	// List returns what matches the pattern (the syntax of path.Match per element, and a last element "**" for
 	// everything below), sorted by path, links not followed but their targets given. No match is an empty list.
-	List(pattern string) ([]FileInfo, error)
+	List(pattern string) ([]File, error)
 	// Run executes a command and returns its output. A command that ends with another code than zero is not an
 	// error; one that cannot be started is.
 	Run(cmd Command) (Output, error)
 }
 
-// FileInfo describes one file of a target.
-type FileInfo struct {
+// File describes one file of a target.
+type File struct {
 	Path string
 	Type FileType
 	// Mode holds the permission bits with set-user-ID (04000), set-group-ID (02000) and sticky (01000), as chmod

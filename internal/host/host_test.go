@@ -49,7 +49,16 @@ type pipe struct {
 // startRemote runs the far side as sshd would: the boot command in a shell.
 func startRemote(t *testing.T, shell ...string) *host.Remote {
 	t.Helper()
-	cmd := exec.Command(shell[0], append(shell[1:], host.BootCommandForTest(false))...)
+	return startCommand(t, host.BootCommandForTest(false), shell...)
+}
+
+// startCommand runs a boot command, in sh unless another shell is given.
+func startCommand(t *testing.T, boot string, shell ...string) *host.Remote {
+	t.Helper()
+	if len(shell) == 0 {
+		shell = []string{"sh", "-c"}
+	}
+	cmd := exec.Command(shell[0], append(shell[1:], boot)...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

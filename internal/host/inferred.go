@@ -9,10 +9,10 @@ import (
 // directories holds directories of which every entry is known, because a listing of all of them ("/etc/x/*",
 // "/etc/x/**") is complete. From them questions are answered without another round trip: what such a listing does
 // not show was not there when it was made, and neither is anything below it.
-type directories map[string]map[string]FileInfo
+type directories map[string]map[string]File
 
 // learn notes the directories that a complete listing covers.
-func (d directories) learn(p pattern, found []FileInfo) {
+func (d directories) learn(p pattern, found []File) {
 	base := "/" + strings.Join(p.elems, "/")
 	if !p.deep {
 		if p.plain || p.elems[len(p.elems)-1] != "*" {
@@ -38,7 +38,7 @@ func (d directories) learn(p pattern, found []FileInfo) {
 
 func (d directories) open(dir string) {
 	if d[dir] == nil {
-		d[dir] = map[string]FileInfo{}
+		d[dir] = map[string]File{}
 	}
 }
 
@@ -57,7 +57,7 @@ func (d directories) absent(clean string) bool {
 }
 
 // list answers a pattern from what is known, if that suffices.
-func (d directories) list(p pattern) ([]FileInfo, bool) {
+func (d directories) list(p pattern) ([]File, bool) {
 	n := 0
 	for n < len(p.elems) && !isWild(p.elems[n]) {
 		n++
@@ -77,7 +77,7 @@ func (d directories) list(p pattern) ([]FileInfo, bool) {
 	if entries == nil {
 		return nil, false
 	}
-	var found []FileInfo
+	var found []File
 	for name, fi := range entries {
 		if match(p.elems[last], name) {
 			found = append(found, fi)
@@ -88,12 +88,12 @@ func (d directories) list(p pattern) ([]FileInfo, bool) {
 }
 
 // flat answers "everything below" for a directory that is known and holds no directories.
-func (d directories) flat(dir string) ([]FileInfo, bool) {
+func (d directories) flat(dir string) ([]File, bool) {
 	entries := d[path.Clean(dir)]
 	if entries == nil {
 		return nil, false
 	}
-	var found []FileInfo
+	var found []File
 	for _, fi := range entries {
 		if fi.Type == Dir {
 			return nil, false
@@ -114,12 +114,12 @@ func (r *Remote) infer(q question) bool {
 		}
 	case 'S':
 		if r.dirs.absent(q.key) {
-			r.stats[q.key] = answer[FileInfo]{err: fs.ErrNotExist}
+			r.stats[q.key] = answer[File]{err: fs.ErrNotExist}
 			return true
 		}
 	case 'L':
 		if found, ok := r.dirs.list(q.pat); ok {
-			r.lists[q.key] = answer[[]FileInfo]{value: found}
+			r.lists[q.key] = answer[[]File]{value: found}
 			return true
 		}
 	}

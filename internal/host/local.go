@@ -43,10 +43,10 @@ func (l *Local) Describe() Description {
 func (l *Local) ReadFile(name string) ([]byte, error) { return readFile(&l.view, name) }
 
 // Stat implements [Reader].
-func (l *Local) Stat(name string) (FileInfo, error) { return statFile(&l.view, name) }
+func (l *Local) Stat(name string) (File, error) { return statFile(&l.view, name) }
 
 // List implements [Reader].
-func (l *Local) List(pattern string) ([]FileInfo, error) { return listFiles(&l.view, pattern) }
+func (l *Local) List(pattern string) ([]File, error) { return listFiles(&l.view, pattern) }
 
 func readFile(v *view, name string) ([]byte, error) {
 	if err := checkPath(name); err != nil {
@@ -59,18 +59,18 @@ func readFile(v *view, name string) ([]byte, error) {
 	return b, nil
 }
 
-func statFile(v *view, name string) (FileInfo, error) {
+func statFile(v *view, name string) (File, error) {
 	if err := checkPath(name); err != nil {
-		return FileInfo{}, &Error{"stat", name, err}
+		return File{}, &Error{"stat", name, err}
 	}
 	fi, err := v.stat(path.Clean(name))
 	if err != nil {
-		return FileInfo{}, &Error{"stat", name, err}
+		return File{}, &Error{"stat", name, err}
 	}
 	return fi, nil
 }
 
-func listFiles(v *view, pattern string) ([]FileInfo, error) {
+func listFiles(v *view, pattern string) ([]File, error) {
 	found, err := v.list(pattern)
 	if err != nil {
 		return found, &Error{"list", pattern, err}

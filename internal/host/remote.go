@@ -48,8 +48,8 @@ type Remote struct {
 	asked   map[string]bool
 	pending []question
 	reads   map[string]answer[[]byte]
-	stats   map[string]answer[FileInfo]
-	lists   map[string]answer[[]FileInfo]
+	stats   map[string]answer[File]
+	lists   map[string]answer[[]File]
 	runs    map[string]answer[Output]
 	dirs    directories
 	rounds  int
@@ -75,8 +75,8 @@ type question struct {
 func newRemote(stream io.ReadWriter, abort func() error, dead func(error) error) (*Remote, error) {
 	r := &Remote{
 		stream: stream, in: bufio.NewReaderSize(stream, 1<<16), abort: abort, dead: dead,
-		asked: map[string]bool{}, reads: map[string]answer[[]byte]{}, stats: map[string]answer[FileInfo]{},
-		lists: map[string]answer[[]FileInfo]{}, runs: map[string]answer[Output]{}, dirs: directories{},
+		asked: map[string]bool{}, reads: map[string]answer[[]byte]{}, stats: map[string]answer[File]{},
+		lists: map[string]answer[[]File]{}, runs: map[string]answer[Output]{}, dirs: directories{},
 	}
 	if _, err := io.WriteString(stream, programText()); err != nil {
 		return nil, dead(err)
@@ -181,23 +181,23 @@ func (r *Remote) ReadFile(name string) ([]byte, error) {
 }
 
 // Stat implements [Reader].
-func (r *Remote) Stat(name string) (FileInfo, error) {
+func (r *Remote) Stat(name string) (File, error) {
 	if err := checkPath(name); err != nil {
-		return FileInfo{}, &Error{"stat", name, err}
+		return File{}, &Error{"stat", name, err}
 	}
 	clean := path.Clean(name)
 	a, ok := lookup(r, r.stats, clean, question{kind: 'S', key: clean})
 	switch {
 	case !ok:
-		return FileInfo{}, &Error{"stat", name, ErrPending}
+		return File{}, &Error{"stat", name, ErrPending}
 	case a.err != nil:
-		return FileInfo{}, &Error{"stat", name, a.err}
+		return File{}, &Error{"stat", name, a.err}
 	}
 	return a.value, nil
 }
 
 // List implements [Reader].
-func (r *Remote) List(text string) ([]FileInfo, error) {
+func (r *Remote) List(text string) ([]File, error) {
 	p, err := parsePattern(text)
 	if err != nil {
 		return nil, &Error{"list", text, err}
@@ -207,9 +207,9 @@ func (r *Remote) List(text string) ([]FileInfo, error) {
 	case !ok:
 		return nil, &Error{"list", text, ErrPending}
 	case a.err != nil:
-		return append([]FileInfo(nil), a.value...), &Error{"list", text, a.err}
+		return append([]File(nil), a.value...), &Error{"list", text, a.err}
 	}
-	return append([]FileInfo(nil), a.value...), nil
+	return append([]File(nil), a.value...), nil
 }
 
 // Run implements [Reader].

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -402,20 +401,38 @@ func TestParseSSH(t *testing.T) {
 	}
 }
 
-// TestSudoFallsBack runs the boot command as an ordinary user would: sudo is not there or refuses.
-func TestSudoFallsBack(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Log("root needs no sudo; the lab proves it with a user")
-	}
-	s := newSite(t, "", "")
-	r := s.dial(t)
-	if _, err := r.ReadFile("/no/such/file"); !errors.Is(err, host.ErrPending) {
-		t.Fatal(err)
-	}
-	if _, err := r.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.ReadFile("/no/such/file"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+// TestSudo runs the boot command with a sudo of its own and with none, as an ordinary user's login would. Only the
+// path of programs is exchanged: the rest is what a host gets.
+func TestSudo(t *testing.T) {
+	for name, script := range map[string]string{
+		"allowed": "#!/bin/sh\n[ \"$1\" = -n ] || exit 9\nshift\necho used >>$0.log\nexec \"$@\"\n",
+		"refused": "#!/bin/sh\necho asked >>$0.log\nexit 1\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "sudo"), []byte(script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			boot := strings.ReplaceAll(host.BootCommandForTest(true), `$ENV{PATH}="`, `$ENV{PATH}="`+dir+":")
+			// Root would not ask for sudo: $> is the user that the far side thinks it is.
+			boot = strings.ReplaceAll(boot, "if$>&&", "if 1000&&")
+			r := startCommand(t, boot)
+			if _, err := r.ReadFile("/etc/passwd"); !errors.Is(err, host.ErrPending) {
+				t.Fatal(err)
+			}
+			if _, err := r.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.ReadFile("/etc/passwd"); err != nil {
+				t.Error(err)
+			}
+			log, err := os.ReadFile(filepath.Join(dir, "sudo.log"))
+			if want := map[string]int{"allowed": 2, "refused": 1}[name]; err != nil || strings.Count(string(log), "\n") != want {
+				t.Errorf("sudo was called %q, %v; want %d calls", log, err, want)
+			}
+		})
 	}
 }

@@ -41,7 +41,7 @@ func TestTreeMeta(t *testing.T) {
 	if got := d.Describe(); !got.Live || !got.Root || got.Kind != "dir" || !got.Now.Equal(now) {
 		t.Errorf("Describe() = %+v", got)
 	}
-	for name, want := range map[string]host.FileInfo{
+	for name, want := range map[string]host.File{
 		"/etc/shadow": {Type: host.Regular, Mode: 0o640, GID: 42, Size: 1, ModTime: now.AddDate(0, 0, -19).Add(-12 * time.Hour)},
 		"/etc/passwd": {Type: host.Regular, Mode: 0o644, Size: 1, ModTime: now},
 		"/a b":        {Type: host.Regular, Mode: 0o4755, UID: 7, GID: 8, Size: 1, ModTime: now},

@@ -17,7 +17,7 @@ type view struct {
 	// open opens a path of the target, following links, with the given flags (O_CLOEXEC is added).
 	open func(path string, flags int) (int, error)
 	// describe may correct what the file system says about owners and modes; it may be nil.
-	describe func(st *unix.Stat_t, fi *FileInfo)
+	describe func(st *unix.Stat_t, fi *File)
 	// hidden is the path of a directory that does not belong to the target, or empty.
 	hidden string
 }
@@ -85,16 +85,16 @@ func (v *view) statPath(name string) (*unix.Stat_t, error) {
 	return &st, nil
 }
 
-func (v *view) stat(name string) (FileInfo, error) {
+func (v *view) stat(name string) (File, error) {
 	st, err := v.statPath(name)
 	if err != nil {
-		return FileInfo{}, err
+		return File{}, err
 	}
 	return v.info(name, st), nil
 }
 
-func (v *view) info(name string, st *unix.Stat_t) FileInfo {
-	fi := FileInfo{
+func (v *view) info(name string, st *unix.Stat_t) File {
+	fi := File{
 		Path: name, Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Size: st.Size,
 		// Whole seconds, on every kind of target: Perl's stat on the far side has no more.
 		ModTime: time.Unix(st.Mtim.Sec, 0).UTC(),
@@ -115,7 +115,7 @@ func (v *view) info(name string, st *unix.Stat_t) FileInfo {
 
 // list returns what matches the pattern. A directory that may not be read or searched makes the listing incomplete:
 // what was found is returned together with the first such error, so that nobody takes it for the whole.
-func (v *view) list(text string) ([]FileInfo, error) {
+func (v *view) list(text string) ([]File, error) {
 	p, err := parsePattern(text)
 	if err != nil {
 		return nil, err
@@ -129,13 +129,13 @@ func (v *view) list(text string) ([]FileInfo, error) {
 	return l.found, l.err
 }
 
-func sortByPath(found []FileInfo) {
+func sortByPath(found []File) {
 	sort.Slice(found, func(i, j int) bool { return found[i].Path < found[j].Path })
 }
 
 type lister struct {
 	*view
-	found []FileInfo
+	found []File
 	err   error
 }
 
@@ -203,19 +203,19 @@ func (l *lister) each(d *os.File, f func(name string)) {
 }
 
 // add looks at one entry without following it and notes it.
-func (l *lister) add(d *os.File, dir, name string) (FileInfo, bool) {
+func (l *lister) add(d *os.File, dir, name string) (File, bool) {
 	full := path.Join(dir, name)
 	if l.full() || full == l.hidden {
-		return FileInfo{}, false
+		return File{}, false
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(int(d.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		l.fail(plainError(err))
-		return FileInfo{}, false
+		return File{}, false
 	}
 	if len(l.found) >= MaxList {
 		l.err = ErrTooLarge
-		return FileInfo{}, false
+		return File{}, false
 	}
 	fi := l.info(full, &st)
 	if fi.Type == Link {
@@ -223,7 +223,7 @@ func (l *lister) add(d *os.File, dir, name string) (FileInfo, bool) {
 		n, err := unix.Readlinkat(int(d.Fd()), name, buf)
 		if err != nil {
 			l.fail(plainError(err))
-			return FileInfo{}, false
+			return File{}, false
 		}
 		fi.Link = string(buf[:n])
 	}

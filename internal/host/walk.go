@@ -13,17 +13,17 @@ type Walker interface {
 	// Walk looks at every file and directory of the root file system, without crossing to others and without
 	// following links, and returns those that keep wants. It does not descend into directories that skip names.
 	// Entries that vanish and directories that may not be read are passed over.
-	Walk(skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]FileInfo, error)
+	Walk(skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]File, error)
 }
 
 var _ Walker = (*Local)(nil)
 
 // Walk implements Walker.
-func (l *Local) Walk(skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]FileInfo, error) {
+func (l *Local) Walk(skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]File, error) {
 	return l.walkFrom("/", skip, keep)
 }
 
-func (l *Local) walkFrom(root string, skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]FileInfo, error) {
+func (l *Local) walkFrom(root string, skip func(path, name string) bool, keep func(t FileType, mode uint32, uid, gid int) bool) ([]File, error) {
 	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &Error{Op: "walk", Path: root, Err: err}
@@ -52,7 +52,7 @@ type treeWalk struct {
 	dev   uint64
 	skip  func(path, name string) bool
 	keep  func(t FileType, mode uint32, uid, gid int) bool
-	found []FileInfo
+	found []File
 }
 
 // dir walks an open directory and closes it. The path of the root is empty.

@@ -58,9 +58,9 @@ func (g Target) read(t *testing.T, name string) ([]byte, error) {
 	return answer(t, g, func() ([]byte, error) { return g.ReadFile(g.Prefix + name) })
 }
 
-func (g Target) stat(t *testing.T, name string) (host.FileInfo, error) {
+func (g Target) stat(t *testing.T, name string) (host.File, error) {
 	t.Helper()
-	return answer(t, g, func() (host.FileInfo, error) { return g.Stat(g.Prefix + name) })
+	return answer(t, g, func() (host.File, error) { return g.Stat(g.Prefix + name) })
 }
 
 // list gives the paths within the tree.
@@ -77,9 +77,9 @@ func (g Target) list(t *testing.T, pattern string) ([]string, error) {
 	return names, err
 }
 
-func (g Target) infos(t *testing.T, pattern string) ([]host.FileInfo, error) {
+func (g Target) infos(t *testing.T, pattern string) ([]host.File, error) {
 	t.Helper()
-	return answer(t, g, func() ([]host.FileInfo, error) { return g.List(g.Prefix + pattern) })
+	return answer(t, g, func() ([]host.File, error) { return g.List(g.Prefix + pattern) })
 }
 
 // tree writes files into a fresh directory. A name that ends in a slash is a directory; a content that starts with
@@ -263,7 +263,7 @@ func testStat(t *testing.T, open func(*testing.T, string) Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := host.FileInfo{Path: g.Prefix + "/file", Type: host.Regular, Mode: 0o4751, UID: os.Getuid(), GID: os.Getgid(),
+	want := host.File{Path: g.Prefix + "/file", Type: host.Regular, Mode: 0o4751, UID: os.Getuid(), GID: os.Getgid(),
 		Size: 5, ModTime: when}
 	if got.OwnerUnknown {
 		want.OwnerUnknown, want.Mode, want.UID, want.GID = true, 0o7777, -1, -1
