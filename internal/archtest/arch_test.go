@@ -4,7 +4,6 @@
 package archtest
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -350,6 +349,6 @@ func TestRulesBite(t *testing.T) {
 		t.Error("a child may not import its parent")
 	}
 	if !emptyWord("HostManager") || emptyWord("Host") {
-		t.Error(fmt.Sprint("names are not checked"))
+		t.Error("names are not checked")
 	}
 }

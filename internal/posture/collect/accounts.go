@@ -251,7 +251,7 @@ func (s accountSources) password(a *posture.Account, u passwd.User, now time.Tim
 func home(c *Context, a posture.Account) (mode posture.Fact[string], open posture.Fact[bool]) {
 	err := error(posture.Problemf("unavailable", "%s is no account of a person", a.Name))
 	if a.Person && strings.HasPrefix(a.Home, "/") {
-		var info host.FileInfo
+		var info host.File
 		if info, err = c.Host.Stat(a.Home); err == nil && info.OwnerUnknown {
 			err = posture.Problemf("unavailable", "the copy did not keep the mode of %s", a.Home)
 		}

@@ -138,8 +138,8 @@ func switchesOffAppArmor(b []byte) bool {
 	return false
 }
 
-func named(list []host.FileInfo, name string) bool {
-	return slices.ContainsFunc(list, func(i host.FileInfo) bool { return path.Base(i.Path) == name })
+func named(list []host.File, name string) bool {
+	return slices.ContainsFunc(list, func(i host.File) bool { return path.Base(i.Path) == name })
 }
 
 func containsSuffix(list []string, suffix string) bool {

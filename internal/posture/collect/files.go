@@ -237,7 +237,7 @@ func automounters(c *Context) posture.Fact[[]string] {
 		return posture.Unknown[[]string](notCopied("/etc/systemd/system"), "/etc/systemd/system")
 	}
 	for _, n := range names {
-		masked := slices.ContainsFunc(own, func(i host.FileInfo) bool { return path.Base(i.Path) == n && i.Link == "/dev/null" })
+		masked := slices.ContainsFunc(own, func(i host.File) bool { return path.Base(i.Path) == n && i.Link == "/dev/null" })
 		if !masked && named(infos, n) {
 			out = append(out, n)
 		}

@@ -51,8 +51,8 @@ func TestStrangeIsTheComplementOfOwned(t *testing.T) {
 type noFiles struct{}
 
 func (noFiles) ReadFile(p string) ([]byte, error)       { return nil, notCopied(p) }
-func (noFiles) Stat(p string) (host.FileInfo, error)    { return host.FileInfo{}, notCopied(p) }
-func (noFiles) List(string) ([]host.FileInfo, error)    { return nil, nil }
+func (noFiles) Stat(p string) (host.File, error)        { return host.File{}, notCopied(p) }
+func (noFiles) List(string) ([]host.File, error)        { return nil, nil }
 func (noFiles) Run(c host.Command) (host.Output, error) { return host.Output{}, notCopied(c.Name) }
 
 func TestInventoryOfARunningHost(t *testing.T) {

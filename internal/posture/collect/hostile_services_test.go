@@ -24,21 +24,21 @@ func (m paperHost) ReadFile(p string) ([]byte, error) {
 	return nil, notCopied(p)
 }
 
-func (m paperHost) Stat(p string) (host.FileInfo, error) {
+func (m paperHost) Stat(p string) (host.File, error) {
 	if b, ok := m.files[p]; ok {
-		return host.FileInfo{Path: p, Type: host.Regular, Mode: 0o644, Size: int64(len(b))}, nil
+		return host.File{Path: p, Type: host.Regular, Mode: 0o644, Size: int64(len(b))}, nil
 	}
-	return host.FileInfo{}, notCopied(p)
+	return host.File{}, notCopied(p)
 }
 
-func (m paperHost) List(pattern string) ([]host.FileInfo, error) {
-	var out []host.FileInfo
+func (m paperHost) List(pattern string) ([]host.File, error) {
+	var out []host.File
 	for p, b := range m.files {
 		if ok, _ := path.Match(pattern, p); ok {
-			out = append(out, host.FileInfo{Path: p, Type: host.Regular, Mode: 0o644, Size: int64(len(b))})
+			out = append(out, host.File{Path: p, Type: host.Regular, Mode: 0o644, Size: int64(len(b))})
 		}
 	}
-	slices.SortFunc(out, func(a, b host.FileInfo) int { return len(a.Path) - len(b.Path) })
+	slices.SortFunc(out, func(a, b host.File) int { return len(a.Path) - len(b.Path) })
 	return out, nil
 }
 

@@ -232,7 +232,7 @@ func walkCopy(c *Context) ([]filewalk.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, i := range append([]host.FileInfo{top}, infos...) {
+		for _, i := range append([]host.File{top}, infos...) {
 			if i.OwnerUnknown {
 				return nil, posture.Problemf("unavailable", "the copy did not keep modes and owners")
 			}

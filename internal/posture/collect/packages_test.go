@@ -302,11 +302,11 @@ func (r *askingReader) ReadFile(p string) ([]byte, error) {
 	return nil, r.covered("read", p, func(n host.Need) bool { return n.Read == p })
 }
 
-func (r *askingReader) Stat(p string) (host.FileInfo, error) {
-	return host.FileInfo{}, r.covered("stat", p, func(n host.Need) bool { return n.Stat == p })
+func (r *askingReader) Stat(p string) (host.File, error) {
+	return host.File{}, r.covered("stat", p, func(n host.Need) bool { return n.Stat == p })
 }
 
-func (r *askingReader) List(p string) ([]host.FileInfo, error) {
+func (r *askingReader) List(p string) ([]host.File, error) {
 	return nil, r.covered("list", p, func(n host.Need) bool { return n.List == p })
 }
 
@@ -324,7 +324,7 @@ func FuzzPackagesParsers(f *testing.F) {
 		lastUpgradeRun(b)
 		parseShow(b)
 		debianBuild(string(b))
-		subscriptionLevel(string(b))
+		_ = subscriptionLevel(string(b))
 		classify(string(b), string(b), strings.Fields(string(b)), nil)
 		withoutCredentials(string(b))
 	})

@@ -67,14 +67,14 @@ func (l *lazy) ReadFile(p string) ([]byte, error) {
 	return l.Reader.ReadFile(p)
 }
 
-func (l *lazy) Stat(p string) (host.FileInfo, error) {
+func (l *lazy) Stat(p string) (host.File, error) {
 	if err := l.ask("S" + p); err != nil {
-		return host.FileInfo{}, err
+		return host.File{}, err
 	}
 	return l.Reader.Stat(p)
 }
 
-func (l *lazy) List(p string) ([]host.FileInfo, error) {
+func (l *lazy) List(p string) ([]host.File, error) {
 	if err := l.ask("L" + p); err != nil {
 		return nil, err
 	}

@@ -275,7 +275,7 @@ func wireguardLinks(c *Context) posture.Fact[[]posture.WireGuardLink] {
 	return posture.Known(out, posture.Configured, wireguardGlob)
 }
 
-func wireguardLink(file string, conf *wireguard.Config, st host.FileInfo, statErr error) posture.WireGuardLink {
+func wireguardLink(file string, conf *wireguard.Config, st host.File, statErr error) posture.WireGuardLink {
 	l := posture.WireGuardLink{Name: conf.Name, File: file, Addresses: nonNil(conf.Addresses), ListenPort: conf.ListenPort,
 		FileMode: -1, Peers: []posture.WireGuardPeer{}}
 	if l.Name == "" {

@@ -21,26 +21,26 @@ func (m memory) ReadFile(name string) ([]byte, error) {
 	return nil, &host.Error{Op: "read", Path: name, Err: fs.ErrNotExist}
 }
 
-func (m memory) Stat(name string) (host.FileInfo, error) {
+func (m memory) Stat(name string) (host.File, error) {
 	if c, ok := m[name]; ok {
-		return host.FileInfo{Path: name, Type: host.Regular, Mode: 0o600, Size: int64(len(c))}, nil
+		return host.File{Path: name, Type: host.Regular, Mode: 0o600, Size: int64(len(c))}, nil
 	}
 	if name == "/home/ann/.ssh" {
-		return host.FileInfo{Path: name, Type: host.Dir, Mode: 0o700}, nil
+		return host.File{Path: name, Type: host.Dir, Mode: 0o700}, nil
 	}
-	return host.FileInfo{}, &host.Error{Op: "stat", Path: name, Err: fs.ErrNotExist}
+	return host.File{}, &host.Error{Op: "stat", Path: name, Err: fs.ErrNotExist}
 }
 
-func (m memory) List(pattern string) ([]host.FileInfo, error) {
-	var out []host.FileInfo
+func (m memory) List(pattern string) ([]host.File, error) {
+	var out []host.File
 	for name := range m {
 		if ok, err := path.Match(pattern, name); err != nil {
 			return nil, err
 		} else if ok {
-			out = append(out, host.FileInfo{Path: name, Type: host.Regular, Mode: 0o600})
+			out = append(out, host.File{Path: name, Type: host.Regular, Mode: 0o600})
 		}
 	}
-	slices.SortFunc(out, func(a, b host.FileInfo) int { return len(a.Path) - len(b.Path) })
+	slices.SortFunc(out, func(a, b host.File) int { return len(a.Path) - len(b.Path) })
 	return out, nil
 }
 

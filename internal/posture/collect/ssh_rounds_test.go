@@ -64,14 +64,14 @@ func (r *rounds) ReadFile(name string) ([]byte, error) {
 	return r.Reader.ReadFile(name)
 }
 
-func (r *rounds) Stat(name string) (host.FileInfo, error) {
+func (r *rounds) Stat(name string) (host.File, error) {
 	if err := r.ask("stat " + name); err != nil {
-		return host.FileInfo{}, err
+		return host.File{}, err
 	}
 	return r.Reader.Stat(name)
 }
 
-func (r *rounds) List(pattern string) ([]host.FileInfo, error) {
+func (r *rounds) List(pattern string) ([]host.File, error) {
 	if err := r.ask("list " + pattern); err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func sshdFiles(c *Context, f *posture.SSHD, v sshdView) {
 	}
 }
 
-func sshdFile(name string, st host.FileInfo) posture.SSHDFile {
+func sshdFile(name string, st host.File) posture.SSHDFile {
 	private := uint32(0o077)
 	if st.Type == host.Dir {
 		private = 0o022

@@ -198,10 +198,10 @@ func (refusing) ReadFile(name string) ([]byte, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 }
 
-func (refusing) Stat(name string) (host.FileInfo, error) {
-	return host.FileInfo{}, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrPermission}
+func (refusing) Stat(name string) (host.File, error) {
+	return host.File{}, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrPermission}
 }
-func (refusing) List(string) ([]host.FileInfo, error)  { return nil, fs.ErrPermission }
+func (refusing) List(string) ([]host.File, error)      { return nil, fs.ErrPermission }
 func (refusing) Run(host.Command) (host.Output, error) { return host.Output{}, host.ErrUnavailable }
 
 func TestSSHWithoutRightsKnowsNothing(t *testing.T) {

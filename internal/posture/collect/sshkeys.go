@@ -272,7 +272,7 @@ func sshKeysPrivateOf(c *Context, u passwd.User) ([]posture.PrivateKey, error) {
 // sshKeysMaxPrivate is the largest file that is looked into; a 16384-bit RSA key has 13 KB.
 const sshKeysMaxPrivate = 64 << 10
 
-func sshKeysPrivateFile(c *Context, file host.FileInfo) (posture.PrivateKey, bool, error) {
+func sshKeysPrivateFile(c *Context, file host.File) (posture.PrivateKey, bool, error) {
 	base := path.Base(file.Path)
 	if file.Type != host.Regular || file.Size > sshKeysMaxPrivate || strings.HasSuffix(base, ".pub") ||
 		strings.HasPrefix(base, "known_hosts") || strings.HasPrefix(base, "authorized_keys") || base == "config" {
