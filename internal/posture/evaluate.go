@@ -222,7 +222,7 @@ func (e *evaluation) judge1(c Control) Finding {
 		f.Status, f.Code, f.Reason = Pass, CodePassed, c.Title
 	case truth == expr.False:
 		f.Status, f.Code, f.Reason = Fail, CodeFailed, e.text(c, c.Fail, vars)
-		f.Remediation = advice(c)
+		f.Remediation = e.advice(c, vars)
 	case c.Attest != nil:
 		e.attested(c, &f)
 	default:
@@ -356,14 +356,27 @@ func (e *evaluation) offenders(c Control, vars *expr.Vars) string {
 	return strings.Join(list, ", ")
 }
 
-func advice(c Control) []Advice {
+// advice says the steps of the remediation, with their parameters and facts filled in.
+func (e *evaluation) advice(c Control, vars *expr.Vars) []Advice {
 	out := make([]Advice, 0, len(c.Remediation))
 	for _, r := range c.Remediation {
 		words := placeholder.ReplaceAllStringFunc(r.Words(), func(m string) string {
-			if k, ok := strings.CutPrefix(m[1:len(m)-1], "params."); ok {
+			name := m[1 : len(m)-1]
+			if k, ok := strings.CutPrefix(name, "params."); ok {
 				if v, ok := c.Params[k]; ok {
 					return expr.Words(v)
 				}
+				return m
+			}
+			if name == "cluster" {
+				return "the addresses of the cluster's nodes"
+			}
+			p, err := e.judge.path(name)
+			if err != nil {
+				return m
+			}
+			if o := vars.Look(p); o.Err == nil {
+				return o.Value
 			}
 			return m
 		})

@@ -191,6 +191,15 @@ func (r Remediation) Validate() error {
 	return nil
 }
 
+// texts lists the strings of the remediation that may hold {params.x}, {fact.paths} and {cluster}.
+func (r Remediation) texts() []string {
+	out := []string{r.Text, r.Match, r.Path, r.Content, r.Options, r.Suite, r.Components, r.URIs, r.Name}
+	for _, k := range sortedKeys(r.Set) {
+		out = append(out, r.Set[k])
+	}
+	return out
+}
+
 // Words says what the remediation does, in a sentence without a full stop.
 func (r Remediation) Words() string {
 	if r.Text != "" {

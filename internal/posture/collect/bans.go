@@ -101,7 +101,7 @@ func Bans() Collector {
 func collectBans(c *Context) {
 	var f posture.BanFacts
 	status, statusErr := osStatus(c)
-	cfg, cfgErr := fail2ban.Load(fail2ban.Source(netSource(c.Host)), fail2ban.Base)
+	cfg, cfgErr := banLoad(c)
 	release, _ := c.Host.ReadFile(osFileOSReleaseUsr)
 	f.Fail2ban = banInstalled(c, status, statusErr, cfgErr)
 	f.Engines = banEngines(c)
@@ -117,6 +117,26 @@ func collectBans(c *Context) {
 	f.Token = banCover(c, &f, jails, shapes, "token", host.Command{})
 	f.MissingTools = banMissingTools(&f)
 	c.Facts.Bans = f
+}
+
+// banLoad reads the configuration of fail2ban. To fail2ban a file that cannot be read is one that is not there; to us a
+// file that only we cannot read (rights, size, not fetched yet) makes the whole configuration unknown.
+func banLoad(c *Context) (*fail2ban.Config, error) {
+	src := fail2ban.Source(netSource(c.Host))
+	var unread error
+	read := src.Read
+	src.Read = func(name string) ([]byte, error) {
+		b, err := read(name)
+		if err != nil && !host.NotExist(err) && unread == nil {
+			unread = err
+		}
+		return b, err
+	}
+	cfg, err := fail2ban.Load(src, fail2ban.Base)
+	if unread != nil {
+		return cfg, unread
+	}
+	return cfg, err
 }
 
 // sshProgram is the name under which this host's sshd logs failures: OpenSSH 9.8 and later split sshd-session off.
