@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -122,7 +121,8 @@ func (a *app) explain(c posture.Control) {
 }
 
 func (a *app) controlsFacts() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "facts",
 		Short: "List the facts that controls can use, with their types",
 		Args:  cobra.NoArgs,
@@ -131,12 +131,17 @@ func (a *app) controlsFacts() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return a.printJSON(env.Fields())
+			}
 			for _, f := range env.Fields() {
 				fmt.Fprintf(a.out, "%-58s %s\n", f.Path, f.Type)
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 func (a *app) controlsTest() *cobra.Command {
@@ -221,5 +226,3 @@ func wrap(text, indent string, width int) string {
 	b.WriteString(line)
 	return b.String()
 }
-
-var _ = os.Stderr

@@ -24,7 +24,7 @@ type scanFlags struct {
 	output       string
 	failOn       string
 	verbose, all bool
-	quiet        bool
+	quiet, json  bool
 }
 
 func (a *app) scanCommand() *cobra.Command {
@@ -49,6 +49,7 @@ be read, 5 some targets could not be read.`,
 	addRuleFlags(cmd, &f.rules)
 	addTargetFlags(cmd, &f.targetFlags)
 	fl.StringSliceVar(&f.formats, "format", []string{"text"}, "output `formats`: "+strings.Join(report.Formats(), ", ")+"; several need -o")
+	fl.BoolVar(&f.json, "json", false, "the same as --format json")
 	fl.StringVarP(&f.output, "output", "o", "", "write to `FILE` instead of standard output; with several formats their names are appended")
 	fl.StringVar(&f.failOn, "fail-on", "high", "exit with 1 when a control of this `severity` or worse fails: critical, high, medium, low, info, none")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "show evidence, fix and references of each finding")
@@ -76,6 +77,9 @@ func addTargetFlags(cmd *cobra.Command, t *targetFlags) {
 const defaultState = "/var/lib/castellan"
 
 func (f *scanFlags) check() error {
+	if f.json {
+		f.formats = []string{"json"}
+	}
 	if f.failOn != "none" && posture.Severity(f.failOn).Rank() < 0 {
 		return usage("--fail-on %s: there is no such severity; critical, high, medium, low, info or none", f.failOn)
 	}

@@ -243,7 +243,10 @@ func cut(s string) string {
 }
 
 // Field is one fact that expressions can name.
-type Field struct{ Path, Type string }
+type Field struct {
+	Path string `json:"path"`
+	Type string `json:"type"`
+}
 
 // Fields lists every fact, in the order of declaration; inside lists as path[], inside maps as path["key"].
 func (e *Env) Fields() []Field {
