@@ -78,10 +78,12 @@ func newRemote(stream io.ReadWriter, abort func() error, dead func(error) error)
 		asked: map[string]bool{}, reads: map[string]answer[[]byte]{}, stats: map[string]answer[File]{},
 		lists: map[string]answer[[]File]{}, runs: map[string]answer[Output]{}, dirs: directories{},
 	}
-	if _, err := io.WriteString(stream, programText()); err != nil {
-		return nil, dead(err)
-	}
+	_, writeErr := io.WriteString(stream, programText())
+	// A host that refuses often hangs up before it has read the program; what it says about it is still to be read.
 	hello, err := r.greeting()
+	if err == nil {
+		err = writeErr
+	}
 	if err != nil {
 		return nil, dead(err)
 	}
