@@ -277,7 +277,7 @@ func TestSSHRefused(t *testing.T) {
 		{"missing identity", func(t *testing.T, s *site) { s.target.Identities = []string{"/no/such/key"} }, []string{"/no/such/key"}},
 		{"locked key without agent", func(t *testing.T, s *site) { newKey(t, s.home+"/.ssh/id_ed25519", "pw") },
 			[]string{"has a passphrase", "ssh-add"}},
-		{"no perl", func(t *testing.T, s *site) { s.shell = "exec perl-is-missing" }, []string{"no perl", "perl-base"}},
+		{"no perl", func(t *testing.T, s *site) { s.shell = "PATH=/usr/bin:/bin; exec perl-is-missing" }, []string{"no perl", "perl-base"}},
 		{"no login", func(t *testing.T, s *site) { s.shell = "echo This account is not available.; exit 1" },
 			[]string{"code 1", "not available"}},
 		{"silence", func(t *testing.T, s *site) { s.shell = "sleep 5"; s.target.Timeout = time.Second }, []string{"timed out"}},
