@@ -7,7 +7,8 @@ mkdir -p dist
 echo
 echo "== this machine and the sample hosts of examples/"
 "$bin" scan local examples/pve8-blog-recipe examples/pve9-cluster-node --fail-on none --format text,html,json -o dist/demo
-cat dist/demo.txt
-echo
-echo "The HTML report: $PWD/dist/demo.html"
-echo "Next: $bin scan -v examples/pve8-blog-recipe   (evidence and fixes)"
+# The overview and the head of each host; the whole is in dist/demo.txt.
+awk 'NR <= 7 {print; next} /^(local|examples\/).*UTC$/ {n = 8} n > 0 {print; if (--n == 0) print ""}' dist/demo.txt
+echo "The whole text report:  dist/demo.txt"
+echo "The HTML report:        $PWD/dist/demo.html"
+echo "Evidence and fixes:     $bin scan -v examples/pve8-blog-recipe"

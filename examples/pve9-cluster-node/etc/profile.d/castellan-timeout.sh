@@ -1,0 +1,6 @@
+case "$-" in
+*i*)
+  readonly TMOUT=900
+  export TMOUT
+  ;;
+esac

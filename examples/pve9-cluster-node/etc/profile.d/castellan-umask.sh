@@ -1,0 +1,3 @@
+if [ "$(id -u)" -ge 1000 ]; then
+  umask 027
+fi
