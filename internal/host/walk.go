@@ -33,7 +33,7 @@ func (l *Local) walkFrom(root string, skip func(path, name string) bool, keep fu
 		closeFD(fd)
 		return nil, &Error{Op: "walk", Path: root, Err: err}
 	}
-	w := &treeWalk{view: &l.view, dev: st.Dev, skip: skip, keep: keep}
+	w := &treeWalk{view: &l.view, dev: st.Dev, skip: skip, keep: keep, buf: make([]byte, direntBuffer)}
 	w.dir(fd, strings.TrimSuffix(root, "/"), 0)
 	if len(w.found) >= MaxList {
 		return nil, &Error{Op: "walk", Path: root, Err: ErrTooLarge}
@@ -52,13 +52,14 @@ type treeWalk struct {
 	dev   uint64
 	skip  func(path, name string) bool
 	keep  func(t FileType, mode uint32, uid, gid int) bool
+	buf   []byte
 	found []File
 }
 
 // dir walks an open directory and closes it. The path of the root is empty.
 func (w *treeWalk) dir(fd int, path string, depth int) {
 	defer closeFD(fd)
-	buf := make([]byte, direntBuffer)
+	buf := w.buf // free again before the directories below are walked
 	var below []string
 	for {
 		n, err := unix.ReadDirent(fd, buf)

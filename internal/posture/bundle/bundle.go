@@ -33,25 +33,29 @@ func Write(w io.Writer, f *posture.Facts) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode the facts: %w", err)
 	}
-	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
 	if err != nil {
 		return fmt.Errorf("cannot compress the facts: %w", err)
 	}
-	if _, err := z.Write(b); err != nil {
-		return errors.Join(fmt.Errorf("cannot write the bundle: %w", err), z.Close())
+	if _, err := w.Write(z.EncodeAll(b, nil)); err != nil {
+		return fmt.Errorf("cannot write the bundle: %w", err)
 	}
-	return z.Close()
+	return nil
 }
 
 // Read reads a bundle. What is not a bundle, is cut short, or was written by a newer version, is an error that says
 // so.
 func Read(r io.Reader) (*posture.Facts, error) {
-	z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxSize))
+	packed, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read: %w", err)
+	}
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(MaxSize))
 	if err != nil {
 		return nil, fmt.Errorf("cannot decompress: %w", err)
 	}
 	defer z.Close()
-	b, err := io.ReadAll(io.LimitReader(z, MaxSize+1))
+	b, err := z.DecodeAll(packed, nil)
 	switch {
 	case errors.Is(err, zstd.ErrMagicMismatch) || errors.Is(err, io.EOF):
 		return nil, errors.New("this is not a bundle; write one with castellan collect -o FILE")
