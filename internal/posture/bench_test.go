@@ -59,3 +59,12 @@ func BenchmarkEvaluate(b *testing.B) {
 		j.Evaluate(f)
 	}
 }
+
+// BenchmarkNewEnv is the cost of the expression environment at every start.
+func BenchmarkNewEnv(b *testing.B) {
+	for b.Loop() {
+		if _, err := posture.NewEnv(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
