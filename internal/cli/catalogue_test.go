@@ -3,10 +3,16 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/castellan-project/castellan/catalogue"
+	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/posture/collect"
 )
 
 const catalogueDir = "../../catalogue"
@@ -105,5 +111,48 @@ func TestProfilesLoad(t *testing.T) {
 			t.Errorf("profile %s has %d controls", n, len(cs))
 		}
 		t.Logf("%s: %d controls", n, len(cs))
+	}
+}
+
+// TestCompiledChecksJudgeTheSame compares the compiled checks that the binary carries with those that are parsed, on the
+// sample hosts and on every fixture.
+func TestCompiledChecksJudgeTheSame(t *testing.T) {
+	cs, err := builtinControls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := func(preload bool) *posture.Judge {
+		env, err := posture.NewEnv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if preload {
+			if err := env.Preload(catalogue.Checks); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return posture.NewJudge(env, cs, nil, nil)
+	}
+	parsed, compiled := judge(false), judge(true)
+	dirs, err := filepath.Glob(catalogueDir + "/testdata/*/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, dir := range append(dirs, "../../examples/pve8-blog-recipe", "../../examples/pve9-cluster-node") {
+		if i%5 != 0 && i < len(dirs) {
+			continue // one fixture in five has every control judged; all of them would take a minute
+		}
+		d, err := host.OpenDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts, err := collect.Run(d, d.Describe(), collect.All())
+		d.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(parsed.Evaluate(facts), compiled.Evaluate(facts)); diff != "" {
+			t.Errorf("%s: %s", dir, diff)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (e *Env) Encode(sources []Source) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode %q: %w", s.Text, err)
 		}
-		ce.SourceInfo = nil // places in the text are only for messages of the compiler
+		slim(ce)
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(ce)
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode %q: %w", s.Text, err)
@@ -41,6 +41,17 @@ func (e *Env) Encode(sources []Source) ([]byte, error) {
 		out = append(out, b...)
 	}
 	return out, nil
+}
+
+// slim leaves out what only the compiler needs: places in the text, and the types of all values but structures, whose
+// fields are found by their type.
+func slim(ce *exprpb.CheckedExpr) {
+	ce.SourceInfo = nil
+	for id, t := range ce.TypeMap {
+		if _, ok := t.TypeKind.(*exprpb.Type_MessageType); !ok {
+			delete(ce.TypeMap, id)
+		}
+	}
 }
 
 // key identifies an expression among those of one catalogue.
