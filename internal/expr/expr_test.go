@@ -260,3 +260,27 @@ func TestWordsAreShortAndValid(t *testing.T) {
 		}
 	}
 }
+
+// Maps are walked in order, so that the first unknown value is always the same one.
+func TestMapsAreOrdered(t *testing.T) {
+	e := env(t)
+	w := sample()
+	w.Keys = map[string]fact[int]{}
+	for _, k := range []string{"q", "b", "z", "a", "m", "x", "c"} {
+		w.Keys[k] = fact[int]{err: errors.New("cannot read " + k)}
+	}
+	p, err := e.Compile(`keys.exists(k, keys[k] == 1)`, Bool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := ""
+	for range 50 {
+		_, err := p.Truth(e.Bind(w, time.Time{}))
+		if first == "" {
+			first = err.Error()
+		}
+		if err.Error() != first {
+			t.Fatalf("once %q, once %q", first, err)
+		}
+	}
+}

@@ -193,7 +193,7 @@ func (tt *typeTable) NativeToValue(x any) ref.Val {
 		return types.NewStringList(tt, x)
 	case time.Time:
 		return types.Timestamp{Time: x}
-	case map[string]any, []any:
+	case []any:
 		return tt.Registry.NativeToValue(x)
 	case Observed:
 		got, err := x.Get()
@@ -215,7 +215,7 @@ func (tt *typeTable) NativeToValue(x any) ref.Val {
 	case reflect.Slice, reflect.Array:
 		return types.NewDynamicList(tt, v.Interface())
 	case reflect.Map:
-		return types.NewDynamicMap(tt, v.Interface())
+		return newOrderedMap(tt, v)
 	case reflect.Bool:
 		return types.Bool(v.Bool())
 	case reflect.String:

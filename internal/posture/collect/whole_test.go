@@ -176,3 +176,31 @@ func TestSourcesStayReadable(t *testing.T) {
 		t.Error("the source of a PAM line was taken for a secret")
 	}
 }
+
+// The same host gives the same bytes, however often it is read.
+func TestCollectingIsDeterministic(t *testing.T) {
+	for _, dir := range []string{"../../../examples/pve8-blog-recipe", "../../../examples/pve9-cluster-node"} {
+		var first []byte
+		for range 5 {
+			d, err := host.OpenDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts, err := collect.Run(d, d.Describe(), collect.All())
+			d.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := json.MarshalIndent(facts, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = b
+			}
+			if !bytes.Equal(first, b) {
+				t.Fatalf("%s: two readings differ", dir)
+			}
+		}
+	}
+}
