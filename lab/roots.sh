@@ -32,13 +32,13 @@ mirrors() {
 	security=$(grep -hEo 'https?://[^ ]*/debian-security/?' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v snapshot | head -1 || true)
 	cat <<-SOURCES
 		Types: deb
-		URIs: ${own:-http://deb.debian.org/debian}
+		URIs: ${own:-http://ftp.debian.org/debian}
 		Suites: $1 $1-updates
 		Components: main
 		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 		Types: deb
-		URIs: ${security:-http://deb.debian.org/debian-security}
+		URIs: ${security:-http://ftp.debian.org/debian-security}
 		Suites: $1-security
 		Components: main
 		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

@@ -59,7 +59,7 @@ func systems(t *testing.T) []system {
 	for _, suite := range []string{"bookworm", "trixie"} {
 		root := filepath.Join(dir, suite+"-ssh")
 		if _, err := os.Stat(root + "/usr/sbin/sshd"); err != nil {
-			cmd := exec.Command("mmdebstrap", "--variant=minbase", "--include=openssh-server,netbase", suite, root, "http://deb.debian.org/debian")
+			cmd := exec.Command("mmdebstrap", "--variant=minbase", "--include=openssh-server,netbase", suite, root, "http://ftp.debian.org/debian")
 			if b, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("cannot build %s: %v\n%s", root, err, b)
 			}

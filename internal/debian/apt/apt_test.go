@@ -94,10 +94,10 @@ func TestNamesThatAptReads(t *testing.T) {
 
 func TestParseList(t *testing.T) {
 	got, err := ParseList([]byte(`# See sources.list(5)
-deb http://deb.debian.org/debian bookworm main contrib # inline
+deb http://ftp.debian.org/debian bookworm main contrib # inline
 deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg,/y.gpg trusted=yes] https://x.example/apt ./
 # deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise
-deb-src	http://deb.debian.org/debian	bookworm	main
+deb-src	http://ftp.debian.org/debian	bookworm	main
 deb cdrom:[Debian GNU/Linux 12]/ bookworm main
 `))
 	if err != nil {
@@ -105,11 +105,11 @@ deb cdrom:[Debian GNU/Linux 12]/ bookworm main
 	}
 	deb := []string{"deb"}
 	want := []Source{
-		{Types: deb, URI: "http://deb.debian.org/debian", Suite: "bookworm", Components: []string{"main", "contrib"}, Enabled: true, Syntax: "list", Line: 2},
+		{Types: deb, URI: "http://ftp.debian.org/debian", Suite: "bookworm", Components: []string{"main", "contrib"}, Enabled: true, Syntax: "list", Line: 2},
 		{Types: deb, URI: "https://x.example/apt", Suite: "./", Components: []string{}, Enabled: true, Syntax: "list", Line: 3,
 			SignedBy: []string{"/usr/share/keyrings/x.gpg", "/y.gpg"}, Trusted: true},
 		{Types: deb, URI: "https://enterprise.proxmox.com/debian/pve", Suite: "bookworm", Components: []string{"pve-enterprise"}, Commented: true, Syntax: "list", Line: 4},
-		{Types: []string{"deb-src"}, URI: "http://deb.debian.org/debian", Suite: "bookworm", Components: []string{"main"}, Enabled: true, Syntax: "list", Line: 5},
+		{Types: []string{"deb-src"}, URI: "http://ftp.debian.org/debian", Suite: "bookworm", Components: []string{"main"}, Enabled: true, Syntax: "list", Line: 5},
 		{Types: deb, URI: "cdrom:[Debian GNU/Linux 12]/", Suite: "bookworm", Components: []string{"main"}, Enabled: true, Syntax: "list", Line: 6},
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -127,7 +127,7 @@ deb cdrom:[Debian GNU/Linux 12]/ bookworm main
 func TestParseSources(t *testing.T) {
 	got, err := ParseSources([]byte(`# a remark
 Types: deb deb-src
-URIs: http://deb.debian.org/debian
+URIs: http://ftp.debian.org/debian
 Suites: trixie
   trixie-updates
 Components: main
@@ -160,8 +160,8 @@ Signed-By:
 	}
 	both, deb, key := []string{"deb", "deb-src"}, []string{"deb"}, []string{"/usr/share/keyrings/debian-archive-keyring.gpg"}
 	want := []Source{
-		{Types: both, URI: "http://deb.debian.org/debian", Suite: "trixie", Components: []string{"main"}, Enabled: true, SignedBy: key, Syntax: "sources", Line: 2},
-		{Types: both, URI: "http://deb.debian.org/debian", Suite: "trixie-updates", Components: []string{"main"}, Enabled: true, SignedBy: key, Syntax: "sources", Line: 2},
+		{Types: both, URI: "http://ftp.debian.org/debian", Suite: "trixie", Components: []string{"main"}, Enabled: true, SignedBy: key, Syntax: "sources", Line: 2},
+		{Types: both, URI: "http://ftp.debian.org/debian", Suite: "trixie-updates", Components: []string{"main"}, Enabled: true, SignedBy: key, Syntax: "sources", Line: 2},
 		{Types: deb, URI: "https://enterprise.proxmox.com/debian/pve", Suite: "trixie", Components: []string{"pve-enterprise"}, Syntax: "sources", Line: 9},
 		{Types: deb, URI: "https://x.example/apt", Suite: "./", Enabled: true, AllowInsecure: true, SignedBy: []string{EmbeddedKey}, Syntax: "sources", Line: 15},
 		{Types: deb, URI: "http://download.proxmox.com/debian/pve", Suite: "trixie", Components: []string{"pve-test"}, Commented: true, Syntax: "sources", Line: 26},

@@ -52,12 +52,12 @@ func pkgTree(t *testing.T, files map[string]string, c Collector) *posture.Facts 
 
 func TestClassify(t *testing.T) {
 	for _, c := range []struct{ uri, suite, components, class, codename string }{
-		{"http://deb.debian.org/debian", "bookworm", "main contrib", "debian", "bookworm"},
+		{"http://ftp.debian.org/debian", "bookworm", "main contrib", "debian", "bookworm"},
 		{"http://ftp.at.debian.org/debian/", "trixie-updates", "main", "debian-updates", "trixie"},
 		{"https://mirror.example.org/debian", "trixie-backports", "main", "debian-backports", "trixie"},
-		{"http://security.debian.org/", "buster/updates", "main", "debian-security", "buster"},
-		{"http://security.debian.org/debian-security", "bookworm-security", "main", "debian-security", "bookworm"},
-		{"http://deb.debian.org/debian-security", "oldstable-security", "main", "debian-security", "bookworm"},
+		{"http://ftp.debian.org/debian-security/", "buster/updates", "main", "debian-security", "buster"},
+		{"http://ftp.debian.org/debian-security", "bookworm-security", "main", "debian-security", "bookworm"},
+		{"http://ftp.debian.org/debian-security", "oldstable-security", "main", "debian-security", "bookworm"},
 		{"https://mirror.example.org/debian-security", "trixie-security", "main", "debian-security", "trixie"},
 		{"https://enterprise.proxmox.com/debian/pve", "bookworm", "pve-enterprise", "pve-enterprise", "bookworm"},
 		{"http://download.proxmox.com/debian/pve", "trixie", "pve-test", "pve-test", "trixie"},
