@@ -23,7 +23,7 @@ demo: build
 test: generated
 	$(GO) vet ./...
 	$(GO) test -race -shuffle=on ./...
-	$(GO) vet -tags lab ./lab/...
+	$(GO) vet -tags lab ./lab/... ./internal/debian/fail2ban
 	$(GO) run $(STATICCHECK) ./...
 
 # What is generated from the catalogue must be what the sources give.
@@ -45,6 +45,7 @@ lint:
 lab: build
 	./lab/setup.sh
 	$(GO) test -tags lab -count=1 -timeout 50m -v ./lab/...
+	$(GO) test -tags lab -count=1 ./internal/debian/fail2ban
 
 fuzz:
 	./scripts/fuzz.sh $(FUZZTIME)

@@ -1,3 +1,5 @@
+//go:build lab
+
 package fail2ban
 
 import (
@@ -24,16 +26,32 @@ func disk(dir string) Source {
 	}
 }
 
-// TestInstalledFilters reads every filter and jail that the fail2ban package of this machine ships, where it is
-// installed: all must load without a problem, and the ones that matter here must match.
+// bases are the root file systems of the lab, which hold the fail2ban of Debian 12 and 13 with its test suite.
+func bases(t *testing.T) []string {
+	t.Helper()
+	lab := os.Getenv("CASTELLAN_LAB")
+	if lab == "" {
+		lab = "/var/tmp/castellan-lab"
+	}
+	dirs, err := filepath.Glob(lab + "/base-*/etc/fail2ban/jail.conf")
+	if err != nil || len(dirs) < 2 {
+		t.Fatalf("%s holds no root file systems of Debian 12 and 13; make lab builds them", lab)
+	}
+	for i, d := range dirs {
+		dirs[i] = strings.TrimSuffix(d, "/etc/fail2ban/jail.conf")
+	}
+	return dirs
+}
+
+// TestInstalledFilters reads every filter and jail that Debian's fail2ban ships: all must load without a problem, and the
+// ones that matter here must match.
 func TestInstalledFilters(t *testing.T) {
-	dir := os.Getenv("CASTELLAN_FAIL2BAN")
-	if dir == "" {
-		dir = Base
+	for _, root := range bases(t) {
+		t.Run(filepath.Base(root), func(t *testing.T) { installedFilters(t, root+Base) })
 	}
-	if _, err := os.Stat(filepath.Join(dir, "jail.conf")); err != nil {
-		t.Skip("fail2ban is not installed; CASTELLAN_FAIL2BAN may name a copy of /etc/fail2ban")
-	}
+}
+
+func installedFilters(t *testing.T, dir string) {
 	src := disk(dir)
 	files, _ := src.Glob(Base + "/filter.d/*.conf")
 	for _, f := range files {
