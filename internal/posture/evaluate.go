@@ -340,15 +340,18 @@ const shownOffenders = 5
 
 func (e *evaluation) offenders(c Control, vars *expr.Vars) string {
 	if c.Offenders == "" {
-		return "some"
+		return "none"
 	}
 	prg, err := e.judge.programs.get(c.Offenders, expr.Strings)
 	if err != nil {
-		return "some"
+		return "unknown"
 	}
 	list, err := prg.Strings(vars)
-	if err != nil || len(list) == 0 {
-		return "some"
+	if err != nil {
+		return "unknown"
+	}
+	if len(list) == 0 {
+		return "none"
 	}
 	if more := len(list) - shownOffenders; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(list[:shownOffenders], ", "), more)
