@@ -119,6 +119,17 @@ func TestRedaction(t *testing.T) {
 	}
 }
 
+// A node called pve, as most are, keeps the paths that every node has.
+func TestRedactionKeepsPaths(t *testing.T) {
+	f := facts()
+	f.Target.Hostname = "pve"
+	f.OS.Hostname.Value = "pve"
+	r := bundle.Redact(f)
+	if r.OS.Nodes.Source != "/etc/pve/corosync.conf" {
+		t.Errorf("the source became %s", r.OS.Nodes.Source)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("x"))
 	f.Add(packed(f, `{"format":"castellan-facts","version":1,"facts":{"os":{"id":{"value":3}}}}`))

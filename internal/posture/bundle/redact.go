@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -43,9 +44,17 @@ type redactor struct {
 	maxNames int
 }
 
-// addName notes a name to replace. Short and generic names would also hit words that are no names.
+// generic reports whether a name is a word that says nothing about whose host it is and stands in paths and settings
+// of every host: many a node is called pve, and /etc/pve must stay.
+func generic(name string) bool {
+	words := []string{"root", "localhost", "pve", "proxmox", "debian", "linux", "server", "host", "node", "local", "cluster", "admin", "user",
+		"backup", "test", "vm", "default", "system", "data", "home", "main", "guest", "www", "mail", "ssh", "web", "storage", "none", "yes", "no"}
+	return len(name) < 2 || slices.Contains(words, strings.ToLower(name))
+}
+
+// addName notes a name to replace.
 func (r *redactor) addName(kind, name string) {
-	if len(name) < 2 || name == "root" || name == "localhost" || r.names[name] != "" {
+	if generic(name) || r.names[name] != "" {
 		return
 	}
 	r.maxNames++
