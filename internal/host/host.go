@@ -47,7 +47,17 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return "cannot " + e.Op + " " + e.Path + ": " + e.Err.Error() }
+// Error says the same of the same mishap on every kind of target, so that snapshots can be compared.
+func (e *Error) Error() string {
+	text := e.Err.Error()
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist):
+		text = "no such file or directory"
+	case errors.Is(e.Err, fs.ErrPermission):
+		text = "permission denied"
+	}
+	return "cannot " + e.Op + " " + e.Path + ": " + text
+}
 
 // Unwrap lets callers test for fs.ErrNotExist and the errors of this package.
 func (e *Error) Unwrap() error { return e.Err }
