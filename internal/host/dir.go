@@ -183,7 +183,7 @@ func hiddenBelow(name string) bool {
 func (d *Tree) owner(st *unix.Stat_t, fi *File) {
 	switch {
 	case d.meta.present:
-		m, ok := d.meta.files[fileID{uint64(st.Dev), st.Ino}]
+		m, ok := d.meta.files[fileID{st.Dev, st.Ino}]
 		if !ok {
 			m = metaFile{mode: 0o644, mtime: d.meta.now}
 			switch fi.Type {

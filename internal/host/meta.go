@@ -123,6 +123,6 @@ func (d *Tree) metaEntry(line string) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("cannot stat %s: %w", name, err)
 	}
-	d.meta.files[fileID{uint64(st.Dev), st.Ino}] = m
+	d.meta.files[fileID{st.Dev, st.Ino}] = m
 	return nil
 }

@@ -172,14 +172,14 @@ func (r Remediation) Validate() error {
 	for _, k := range append(rule.needs, rule.allows...) {
 		allowed[k] = true
 	}
-	any := false
+	something := false
 	for _, k := range sortedKeys(given) {
 		if given[k] && !allowed[k] {
 			return fmt.Errorf("a remediation of kind %s has no key %q", r.Kind, k)
 		}
-		any = any || given[k]
+		something = something || given[k]
 	}
-	if !any {
+	if !something {
 		return fmt.Errorf("the remediation of kind %s says nothing; it may hold %s", r.Kind, strings.Join(rule.allows, ", "))
 	}
 	switch {

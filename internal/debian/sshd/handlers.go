@@ -99,7 +99,7 @@ func (c *call) run() error {
 		value, err = pick(arg, c.key.choices)
 	case kInt:
 		var n int64
-		n, err = parseNumber(arg, 0, math.MaxInt32)
+		n, err = parseNumber(arg, math.MaxInt32)
 		value = strconv.FormatInt(n, 10)
 	case kTime:
 		var n int64

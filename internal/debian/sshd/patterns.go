@@ -111,7 +111,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	text, mask, masked := strings.Cut(s, "/")
 	bits := int64(-1)
 	if masked {
-		n, err := parseNumber(mask, 0, 1<<31-1)
+		n, err := parseNumber(mask, 1<<31-1)
 		if err != nil {
 			return netip.Prefix{}, errNetwork
 		}
@@ -152,7 +152,7 @@ func matchAddresses(addr, list string) (int, error) {
 		if item == "" {
 			return 0, errors.New("empty entry in a list of addresses")
 		}
-		hit := false
+		var hit bool
 		p, err := parseNetwork(item)
 		switch {
 		case errors.Is(err, errHostBits):

@@ -95,7 +95,7 @@ func (c *call) specialLimit(arg string) error {
 			c.sourceMax(math.MaxInt32)
 			return nil
 		}
-		n, err := parseNumber(arg, 0, math.MaxInt32)
+		n, err := parseNumber(arg, math.MaxInt32)
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (c *call) sourceMax(n int64) {
 
 // port reads a port number or the name of a service of /etc/services.
 func (c *call) port(s string) (int, error) {
-	if n, err := parseNumber(s, 0, 65535); err == nil {
+	if n, err := parseNumber(s, 65535); err == nil {
 		return int(n), nil
 	}
 	content, err := c.pass.config.files.Read("/etc/services")

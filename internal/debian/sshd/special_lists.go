@@ -194,7 +194,7 @@ func (c *call) penalty(arg string) error {
 		if p.name != name || !strings.Contains(arg, ":") {
 			continue
 		}
-		n, err := parseNumber(value, 0, math.MaxInt32)
+		n, err := parseNumber(value, math.MaxInt32)
 		if p.time {
 			n, err = parseTime(value, true)
 		}

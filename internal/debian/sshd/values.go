@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// parseNumber reads a decimal number between lo and hi as C's strtoll does: blanks and a sign may come first.
-func parseNumber(s string, lo, hi int64) (int64, error) {
+// parseNumber reads a decimal number from 0 to hi as C's strtoll does: blanks and a sign may come first.
+func parseNumber(s string, hi int64) (int64, error) {
 	t := strings.TrimLeft(s, " \t\n\v\f\r")
 	n, err := strconv.ParseInt(t, 10, 64)
 	switch {
-	case errors.Is(err, strconv.ErrRange) && strings.HasPrefix(t, "-"), err == nil && n < lo:
+	case errors.Is(err, strconv.ErrRange) && strings.HasPrefix(t, "-"), err == nil && n < 0:
 		return 0, errors.New("too small")
 	case errors.Is(err, strconv.ErrRange), err == nil && n > hi:
 		return 0, errors.New("too large")
@@ -225,7 +225,7 @@ func parseQoS(s string, modern bool) (string, error) {
 	case value >= 0 && deprecated && modern:
 		return "none", nil
 	case value < 0 && modern:
-		n, err := parseNumber(s, 0, 255)
+		n, err := parseNumber(s, 255)
 		if err != nil {
 			return "", fmt.Errorf("bad IPQoS value %q", s)
 		}

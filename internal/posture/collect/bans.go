@@ -143,7 +143,7 @@ func banLoad(c *Context) (*fail2ban.Config, error) {
 func sshProgram(release, status []byte) string {
 	if p, ok := osPackage(status, "openssh-server"); ok {
 		v := p["Version"][strings.IndexByte(p["Version"], ':')+1:]
-		if major := osFirst(v, "."); len(major) > 1 || strings.HasPrefix(v, "9.8") || strings.HasPrefix(v, "9.9") {
+		if major := firstLabel(v); len(major) > 1 || strings.HasPrefix(v, "9.8") || strings.HasPrefix(v, "9.9") {
 			return "sshd-session"
 		}
 		return "sshd"

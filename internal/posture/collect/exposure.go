@@ -65,9 +65,9 @@ func webPlainHTTP(c *Context) posture.Fact[[]string] {
 	tcp6, err6 := c.Host.ReadFile("/proc/net/tcp6")
 	status, statusErr := osStatus(c)
 	if c.Live && err == nil {
-		out := listeners(tcp, 80)
+		out := plainListeners(tcp)
 		if err6 == nil {
-			out = append(out, listeners(tcp6, 80)...)
+			out = append(out, plainListeners(tcp6)...)
 		}
 		return posture.Known(out, posture.Effective, "/proc/net/tcp")
 	}
@@ -85,9 +85,10 @@ func webPlainHTTP(c *Context) posture.Fact[[]string] {
 	return posture.Known([]string{}, posture.Configured, osFileDpkgStatus)
 }
 
-// listeners returns the addresses that listen on a port, from a table of /proc/net (proc_net_tcp): local address in
+// plainListeners returns the addresses that listen on port 80, from a table of /proc/net (proc_net_tcp): local address in
 // hex, little-endian words, state 0A. Loopback is left out.
-func listeners(table []byte, port uint16) []string {
+func plainListeners(table []byte) []string {
+	const port = 80
 	out := []string{}
 	for _, l := range host.Lines(table) {
 		f := strings.Fields(l)

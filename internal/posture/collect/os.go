@@ -166,7 +166,7 @@ func osPVE(c *Context, f *posture.OS, status []byte, statusErr error) {
 	set := func(pve bool, version string, origin posture.Origin, source string) {
 		f.PVE = posture.Known(pve, origin, source)
 		f.PVEVersion = posture.Known(version, origin, source)
-		major, _ := strconv.Atoi(osFirst(version, "."))
+		major, _ := strconv.Atoi(firstLabel(version))
 		f.PVEMajor = posture.Known(major, origin, source)
 		if pve && version == "" {
 			p := posture.Problemf("not-found", "the version of pve-manager stands in %s or %s; neither could be read", osFileDpkgStatus, osFilePVECfg)
@@ -190,8 +190,9 @@ func osPVE(c *Context, f *posture.OS, status []byte, statusErr error) {
 	}
 }
 
-func osFirst(s, sep string) string {
-	a, _, _ := strings.Cut(s, sep)
+// firstLabel is what stands before the first dot: of a version its major number, of a name the host.
+func firstLabel(s string) string {
+	a, _, _ := strings.Cut(s, ".")
 	return a
 }
 

@@ -197,7 +197,8 @@ func (p pamView) conf(file string) (map[string]pam.Value, error) {
 
 // option resolves a number: argument of the module, then its file, then its default.
 func option(e pam.Entry, conf map[string]pam.Value, file, key string, standard int) posture.Fact[int] {
-	text, src, origin := "", "", posture.Configured
+	var text, src string
+	origin := posture.Configured
 	if v, ok := e.Arg(key); ok {
 		text, src = v, source(e.File, e.Line)
 	} else if v, ok := conf[key]; ok {

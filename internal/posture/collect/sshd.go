@@ -75,7 +75,7 @@ func collectSSHD(c *Context) {
 	sshdConfig(c, &f, v)
 	sshdScenarios(c, &f, v)
 	sshdFiles(c, &f, v)
-	sshdProcess(c, &f, v)
+	sshdProcess(c, &f)
 	sshdHostKeys(c, &f)
 	sshdExtras(c, &f, v)
 }

@@ -86,7 +86,7 @@ func sshdFile(name string, st host.File) posture.SSHDFile {
 
 // sshdProcess tells whether the server runs and has read its present files. It writes its PID file when it starts and
 // again when it reloads, so that the time of that file is the time of the last reading.
-func sshdProcess(c *Context, f *posture.SSHD, v sshdView) {
+func sshdProcess(c *Context, f *posture.SSHD) {
 	service, serviceErr := c.Host.List(sshdWantsService)
 	socket, socketErr := c.Host.List(sshdWantsSocket)
 	if !c.Live {

@@ -53,12 +53,12 @@ func guestsOfNode(c *Context, pattern string, match func(key, value string) bool
 	name := osHostname(c)
 	own := name.IsKnown()
 	if own {
-		_, err := c.Host.Stat("/etc/pve/nodes/" + osFirst(name.Value, "."))
+		_, err := c.Host.Stat("/etc/pve/nodes/" + firstLabel(name.Value))
 		own = err == nil
 	}
 	out := []string{}
 	for i, p := range paths {
-		if own && nodeOf(p) != osFirst(name.Value, ".") {
+		if own && nodeOf(p) != firstLabel(name.Value) {
 			continue
 		}
 		for _, l := range host.Lines(contents[i]) {
@@ -105,7 +105,7 @@ func bridgeFirewall(c *Context) posture.Fact[string] {
 	if !name.IsKnown() {
 		return posture.Fact[string]{Problem: name.Problem, Source: name.Source}
 	}
-	file := "/etc/pve/nodes/" + osFirst(name.Value, ".") + "/host.fw"
+	file := "/etc/pve/nodes/" + firstLabel(name.Value) + "/host.fw"
 	b, err = c.Host.ReadFile(file)
 	if host.NotExist(err) {
 		return posture.Known("iptables", posture.Default, "no "+file)

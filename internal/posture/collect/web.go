@@ -52,7 +52,7 @@ func collectWeb(c *Context) {
 	hosts, _ := c.Host.ReadFile(osFileHosts)
 	webConfig(c, &f, b, err)
 	webTLS(c, &f, b, err)
-	webCertificate(c, &f, name, hosts, b, err)
+	webCertificate(c, &f, name, hosts, b)
 	f.PacketFilter = webPacketFilter(c)
 	f.PlainHTTP = webPlainHTTP(c)
 	c.Facts.Web = f
@@ -253,7 +253,7 @@ func webFile(c *Context, node posture.Fact[string], name string) string {
 	return "/etc/pve/nodes/" + node.Value + "/" + name
 }
 
-func webCertificate(c *Context, f *posture.WebFacts, node posture.Fact[string], hosts, config []byte, configErr error) {
+func webCertificate(c *Context, f *posture.WebFacts, node posture.Fact[string], hosts, config []byte) {
 	key := webFile(c, node, webClusterKey)
 	file := webFile(c, node, webClusterPEM)
 	// Both files must be there for the custom certificate to count (pve-manager, PVE/Service/pveproxy.pm).

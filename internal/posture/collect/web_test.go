@@ -138,7 +138,7 @@ func TestListenersOfPort(t *testing.T) {
    6: zz:0050 x 0A 0
 `
 	want := []string{"0.0.0.0:80", "192.168.1.10:80", "[2001:db8::1]:80"}
-	if d := cmp.Diff(want, listeners([]byte(table), 80)); d != "" {
+	if d := cmp.Diff(want, plainListeners([]byte(table))); d != "" {
 		t.Error(d)
 	}
 }
@@ -193,7 +193,7 @@ func FuzzCertificates(f *testing.F) {
 		if n, err := dhBits(b); err == nil && n < 0 {
 			t.Fatal(n)
 		}
-		listeners(b, 80)
+		plainListeners(b)
 		legacyTLS(b)
 		pveFirewallEnabled(b)
 		hostNftables(b)

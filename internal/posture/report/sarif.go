@@ -167,10 +167,10 @@ func sarifRunOf(r *posture.Report, t posture.TargetReport) sarifRun {
 		},
 	}
 	for _, f := range fs {
-		rules := run.Tool.Driver.Rules
-		i := len(rules) - 1
-		if i < 0 || rules[i].ID != oneLine(f.Control) { // sorted: equal ids are neighbours
-			run.Tool.Driver.Rules = append(rules, sarifRuleOf(f))
+		rules := &run.Tool.Driver.Rules
+		i := len(*rules) - 1
+		if i < 0 || (*rules)[i].ID != oneLine(f.Control) { // sorted: equal ids are neighbours
+			*rules = append(*rules, sarifRuleOf(f))
 			i++
 		}
 		run.Results = append(run.Results, sarifResultOf(t, f, i))
