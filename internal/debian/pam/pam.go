@@ -182,6 +182,9 @@ func parseLine(text string) (line, bool, error) {
 	if i := strings.LastIndexByte(e.Module, '/'); i >= 0 {
 		e.Module = e.Module[i+1:]
 	}
+	if e.Module == "" {
+		return line{}, false, fmt.Errorf("%.40q names no module", words[2])
+	}
 	return line{entry: e}, true, nil
 }
 
