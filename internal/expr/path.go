@@ -73,12 +73,12 @@ func splitPath(s string) (Path, error) {
 	rest := s
 	for rest != "" {
 		if strings.HasPrefix(rest, `["`) {
-			end := strings.Index(rest, `"]`)
+			end := strings.Index(rest[2:], `"]`)
 			if end < 0 {
 				return nil, fmt.Errorf("the path %q has no closing \"]", s)
 			}
-			p = append(p, Step{Name: rest[2:end], Key: true})
-			rest = strings.TrimPrefix(rest[end+2:], ".")
+			p = append(p, Step{Name: rest[2 : 2+end], Key: true})
+			rest = strings.TrimPrefix(rest[end+4:], ".")
 			continue
 		}
 		end := strings.IndexAny(rest, ".[")
