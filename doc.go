@@ -11,6 +11,7 @@
 //	internal/expr        the expression environment of controls: CEL over typed values, three-valued
 //	internal/debian      formats of Debian and its daemons, one package each, pure
 //	internal/pve         formats of Proxmox VE, one package each, pure
+//	internal/conffile    what line-based configuration of different programs has in common
 //	internal/host        the only door to a machine: read, list, stat, run; local, directory, SSH
 //	internal/archtest    the rules below as a test
 //	lab                  real test hosts and what they must show
@@ -21,7 +22,7 @@
 //
 //	target -> host.Reader -> collect -> posture.Facts -> posture.Judge (controls, waivers, attestations) -> Report -> report
 //
-// Rooms import lower layers only (cmd, cli, posture, then expr, debian and pve, then host and catalogue); inside a room a
+// Rooms import lower layers only (cmd, cli, posture, then expr, debian and pve, then host, conffile and catalogue); inside a room a
 // child imports its ancestors, never a sibling. Programs are run in internal/host alone; the clock and randomness come
 // from cli. Lists are explicit: collect.All(), report.Formats(); nothing registers itself.
 //

@@ -265,22 +265,17 @@ func (v *validator) remedies() error {
 				return v.src.at(fmt.Sprintf("%s[%d].kind", where, i), nil, err.Error(), "CONTRIBUTING.md lists the kinds and their keys")
 			}
 			for _, text := range r.texts() {
+				// Braces with anything but a parameter may be text: regular expressions and shell have them too.
 				for _, p := range placeholders(text) {
-					if err := v.placeholder(fmt.Sprintf("%s[%d]", where, i), p); err != nil {
+					if !strings.HasPrefix(p, "params.") {
+						continue
+					}
+					if err := v.params(fmt.Sprintf("%s[%d]", where, i), p); err != nil {
 						return err
 					}
 				}
 			}
 		}
-	}
-	return nil
-}
-
-// placeholder checks what stands in braces in a remediation: a parameter, a fact, or {cluster}, the addresses of the
-// nodes. Braces with anything else are text: regular expressions and shell variables have them too.
-func (v *validator) placeholder(where, p string) error {
-	if strings.HasPrefix(p, "params.") {
-		return v.params(where, p)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/castellan-project/castellan/internal/conffile"
 )
 
 // Dirs are the directories that kmod searches, the one that masks the others first (modprobe.d(5)).
@@ -16,29 +18,7 @@ func Dirs() []string {
 
 // Order chooses the files that count, sorted by name without directory; a file masks those of the same name in later
 // directories.
-func Order(found []string) []string {
-	best := map[string]string{}
-	rank := func(p string) int { return slices.Index(Dirs(), path.Dir(p)) }
-	for _, p := range found {
-		name := path.Base(p)
-		if !strings.HasSuffix(name, ".conf") || rank(p) < 0 {
-			continue
-		}
-		if old, ok := best[name]; !ok || rank(p) < rank(old) {
-			best[name] = p
-		}
-	}
-	names := make([]string, 0, len(best))
-	for n := range best {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = best[n]
-	}
-	return out
-}
+func Order(found []string) []string { return conffile.Order(Dirs(), found) }
 
 // Name gives the one spelling under which the kernel knows a module: dashes are underscores.
 func Name(s string) string { return strings.ReplaceAll(s, "-", "_") }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/castellan-project/castellan/internal/conffile"
 )
 
 // MaxLine is the longest line, in bytes, that systemd reads (LONG_LINE_MAX of src/basic/def.h); at a longer one it
@@ -28,29 +30,7 @@ func Dirs() []string {
 // Order chooses from the paths found in [Dirs] those that are applied, in the order in which they are: sorted by
 // their name without directory, and of several of one name only the one of the foremost directory. Whether it is
 // masked (empty, or a link to /dev/null) must be decided by the caller after Order: it still masks the others.
-func Order(found []string) []string {
-	best := map[string]string{}
-	rank := func(p string) int { return slices.Index(Dirs(), path.Dir(p)) }
-	for _, p := range found {
-		name := path.Base(p)
-		if !strings.HasSuffix(name, ".conf") || rank(p) < 0 {
-			continue
-		}
-		if old, ok := best[name]; !ok || rank(p) < rank(old) {
-			best[name] = p
-		}
-	}
-	names := make([]string, 0, len(best))
-	for n := range best {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = best[n]
-	}
-	return out
-}
+func Order(found []string) []string { return conffile.Order(Dirs(), found) }
 
 // Assignment is one effective line of a file.
 type Assignment struct {
