@@ -79,7 +79,7 @@ func Bans() Collector {
 		fail2ban.Base + "/jail.local", fail2ban.Base + "/jail.d/defaults-debian.local", fail2ban.Base + "/fail2ban.local",
 		fail2ban.Base + "/paths-debian.local", fail2ban.Base + "/paths-common.local", fail2ban.Base + "/paths-overrides.local",
 		fail2ban.Base + "/filter.d/sshd.local", fail2ban.Base + "/filter.d/common.local",
-		osFileDpkgStatus, osFileOSRelease, osFileOSReleaseUsr, webClusterFW, banHostFW, banNodesFW, osFileHostname, osFileProcHostname} {
+		dpkgStatus, osFileOSRelease, osFileOSReleaseUsr, webClusterFW, banHostFW, banNodesFW, osFileHostname, osFileProcHostname} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
 	}
 	for _, f := range []string{banConfigGlob, fail2ban.Base + "/*.local", fail2ban.Base + "/*.conf", fail2ban.Base + "/jail.d/*", fail2ban.Base + "/jail.d/*.conf", fail2ban.Base + "/jail.d/*.local", fail2ban.Base + "/filter.d/*",
@@ -161,13 +161,13 @@ func banInstalled(c *Context, status []byte, statusErr, cfgErr error) posture.Fa
 	case binErr == nil:
 		return posture.Known(true, posture.Effective, banClient)
 	case statusErr == nil:
-		return posture.Known(listed, posture.Effective, osFileDpkgStatus)
+		return posture.Known(listed, posture.Effective, dpkgStatus)
 	case cfgErr == nil:
 		return posture.Known(true, posture.Configured, fail2ban.Base)
 	case errors.Is(cfgErr, fs.ErrNotExist) && host.NotExist(binErr) && c.Live:
 		return posture.Known(false, posture.Effective, banClient)
 	}
-	return posture.Unknown[bool](statusErr, osFileDpkgStatus)
+	return posture.Unknown[bool](statusErr, dpkgStatus)
 }
 
 // banEngines asks systemd on a live host, and looks at what a boot starts elsewhere.
@@ -209,10 +209,10 @@ func banJournalModule(c *Context, status []byte, statusErr error) posture.Fact[b
 		return posture.Known(true, posture.Effective, banModule)
 	}
 	if statusErr != nil {
-		return posture.Unknown[bool](statusErr, osFileDpkgStatus)
+		return posture.Unknown[bool](statusErr, dpkgStatus)
 	}
 	_, ok := osPackage(status, "python3-systemd")
-	return posture.Known(ok, posture.Effective, osFileDpkgStatus)
+	return posture.Known(ok, posture.Effective, dpkgStatus)
 }
 
 // banConfig fills the facts about configuration and jails, and returns the enabled jails for further questions.

@@ -75,14 +75,14 @@ func webPlainHTTP(c *Context) posture.Fact[[]string] {
 		return posture.Unknown[[]string](err, "/proc/net/tcp")
 	}
 	if statusErr != nil {
-		return posture.Unknown[[]string](statusErr, osFileDpkgStatus)
+		return posture.Unknown[[]string](statusErr, dpkgStatus)
 	}
 	for _, p := range []string{"nginx", "nginx-core", "apache2", "lighttpd", "caddy", "haproxy", "traefik", "squid", "varnish"} {
 		if _, ok := osPackage(status, p); ok {
-			return posture.Unknown[[]string](posture.Problemf("unavailable", "%s is installed; whether it listens on port 80 shows on the running host", p), osFileDpkgStatus)
+			return posture.Unknown[[]string](posture.Problemf("unavailable", "%s is installed; whether it listens on port 80 shows on the running host", p), dpkgStatus)
 		}
 	}
-	return posture.Known([]string{}, posture.Configured, osFileDpkgStatus)
+	return posture.Known([]string{}, posture.Configured, dpkgStatus)
 }
 
 // plainListeners returns the addresses that listen on port 80, from a table of /proc/net (proc_net_tcp): local address in

@@ -23,7 +23,7 @@ const (
 
 func mailNeeds() []host.Need {
 	needs := reads(svcMainCf, svcMasterCf, svcAliases, svcForward, svcNotifications, svcUserCfg, svcMailLog)
-	needs = append(needs, stats("/var/lib/dpkg/status", "/usr/lib/postfix/sbin/master")...)
+	needs = append(needs, stats(dpkgStatus, "/usr/lib/postfix/sbin/master")...)
 	return append(needs, host.Need{Run: lastMail()})
 }
 

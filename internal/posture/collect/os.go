@@ -21,7 +21,6 @@ const (
 	osFileHostname     = "/etc/hostname"
 	osFileProcHostname = "/proc/sys/kernel/hostname"
 	osFileHosts        = "/etc/hosts"
-	osFileDpkgStatus   = "/var/lib/dpkg/status"
 	osFilePVECfg       = "/usr/share/perl5/PVE/pvecfg.pm"
 	osFileCorosyncPVE  = "/etc/pve/corosync.conf"
 	osFileCorosync     = "/etc/corosync/corosync.conf"
@@ -31,7 +30,7 @@ const (
 // OS returns the collector of the subject os: release, Proxmox VE version, and membership in a cluster.
 func OS() Collector {
 	c := Collector{Name: "os", Collect: collectOS}
-	for _, f := range []string{osFileOSRelease, osFileOSReleaseUsr, osFileHostname, osFileProcHostname, osFileHosts, osFileDpkgStatus,
+	for _, f := range []string{osFileOSRelease, osFileOSReleaseUsr, osFileHostname, osFileProcHostname, osFileHosts, dpkgStatus,
 		osFilePVECfg, osFileCorosyncPVE, osFileCorosync, osFileMembers} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
 	}
@@ -104,20 +103,20 @@ func osShortName(b []byte) string {
 // osArch is dpkg's own architecture: that of the package dpkg.
 func osArch(status []byte, err error) posture.Fact[string] {
 	if err != nil {
-		return posture.Unknown[string](err, osFileDpkgStatus)
+		return posture.Unknown[string](err, dpkgStatus)
 	}
 	p, ok := osPackage(status, "dpkg")
 	if !ok || p["Architecture"] == "" {
-		return posture.Unknown[string](posture.Problemf("not-found", "%s does not list the package dpkg", osFileDpkgStatus), osFileDpkgStatus)
+		return posture.Unknown[string](posture.Problemf("not-found", "%s does not list the package dpkg", dpkgStatus), dpkgStatus)
 	}
-	return posture.Known(p["Architecture"], posture.Effective, osFileDpkgStatus)
+	return posture.Known(p["Architecture"], posture.Effective, dpkgStatus)
 }
 
 // osStatus reads dpkg's status file. One without any package is damaged: every Debian has dpkg itself.
 func osStatus(c *Context) ([]byte, error) {
-	b, err := c.Host.ReadFile(osFileDpkgStatus)
+	b, err := c.Host.ReadFile(dpkgStatus)
 	if err == nil && !bytes.HasPrefix(b, []byte("Package: ")) && !bytes.Contains(b, []byte("\nPackage: ")) {
-		return nil, posture.Problemf("malformed", "%s lists no package", osFileDpkgStatus)
+		return nil, posture.Problemf("malformed", "%s lists no package", dpkgStatus)
 	}
 	return b, err
 }
@@ -169,24 +168,24 @@ func osPVE(c *Context, f *posture.OS, status []byte, statusErr error) {
 		major, _ := strconv.Atoi(firstLabel(version))
 		f.PVEMajor = posture.Known(major, origin, source)
 		if pve && version == "" {
-			p := posture.Problemf("not-found", "the version of pve-manager stands in %s or %s; neither could be read", osFileDpkgStatus, osFilePVECfg)
+			p := posture.Problemf("not-found", "the version of pve-manager stands in %s or %s; neither could be read", dpkgStatus, osFilePVECfg)
 			f.PVEVersion, f.PVEMajor = posture.Unknown[string](p, source), posture.Unknown[int](p, source)
 		}
 	}
 	p, ok := osPackage(status, "pve-manager")
 	switch {
 	case statusErr == nil && ok:
-		set(true, p["Version"], posture.Effective, osFileDpkgStatus)
+		set(true, p["Version"], posture.Effective, dpkgStatus)
 	case cfgErr == nil:
 		set(true, osPVECfg(cfg), posture.Effective, osFilePVECfg)
 	case statusErr == nil:
-		set(false, "", posture.Effective, osFileDpkgStatus)
+		set(false, "", posture.Effective, dpkgStatus)
 	case treeErr == nil && len(tree) > 0:
 		set(true, "", posture.Configured, "/etc/pve")
 	default:
-		f.PVE = posture.Unknown[bool](statusErr, osFileDpkgStatus)
-		f.PVEVersion = posture.Unknown[string](statusErr, osFileDpkgStatus)
-		f.PVEMajor = posture.Unknown[int](statusErr, osFileDpkgStatus)
+		f.PVE = posture.Unknown[bool](statusErr, dpkgStatus)
+		f.PVEVersion = posture.Unknown[string](statusErr, dpkgStatus)
+		f.PVEMajor = posture.Unknown[int](statusErr, dpkgStatus)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 
 // Files of the packages collector that more than one part of it reads.
 const (
-	pkgStatus     = "/var/lib/dpkg/status"
 	pkgDiversions = "/var/lib/dpkg/diversions"
 	pkgLists      = "/var/lib/apt/lists"
 	pkgStamps     = "/var/lib/apt/periodic"
@@ -29,7 +28,7 @@ const (
 // Packages returns the collector of the subject packages.
 func Packages() Collector {
 	c := Collector{Name: "packages", Collect: collectPackages}
-	read := []string{pkgStatus, pkgDiversions, pkgConf, pkgConfParts, pkgSources, pkgParts, osFileOSRelease, osFileOSReleaseUsr, pkgSubscription,
+	read := []string{dpkgStatus, pkgDiversions, pkgConf, pkgConfParts, pkgSources, pkgParts, osFileOSRelease, osFileOSReleaseUsr, pkgSubscription,
 		pkgDebsecan, pkgAptHistory, pkgShellHistory, pkgUpgradeLog, pkgKernelRelease, pkgKernelVersion, pkgKernelPin,
 		pkgPidFiles, logTasks}
 	for _, p := range append(read, pkgCronFiles()...) {
@@ -104,18 +103,18 @@ func (s *pkgState) release() {
 
 func (s *pkgState) installed() {
 	f := s.facts
-	b, err := s.c.Host.ReadFile(pkgStatus)
+	b, err := s.c.Host.ReadFile(dpkgStatus)
 	var all []dpkg.Package
 	if err == nil {
 		if all, err = dpkg.ParseStatus(b); err != nil {
-			err = posture.Problemf("malformed", "%s: %v", pkgStatus, err)
+			err = posture.Problemf("malformed", "%s: %v", dpkgStatus, err)
 		}
 	}
 	if err != nil {
 		s.pkgErr = err
-		f.Installed = posture.Unknown[map[string]string](err, pkgStatus)
-		f.Held = posture.Unknown[[]string](err, pkgStatus)
-		f.Broken = posture.Unknown[[]string](err, pkgStatus)
+		f.Installed = posture.Unknown[map[string]string](err, dpkgStatus)
+		f.Held = posture.Unknown[[]string](err, dpkgStatus)
+		f.Broken = posture.Unknown[[]string](err, dpkgStatus)
 		return
 	}
 	versions := map[string]string{}
@@ -134,18 +133,18 @@ func (s *pkgState) installed() {
 			broken = append(broken, p.Name+" ("+p.State+")")
 		}
 	}
-	f.Installed = posture.Known(versions, posture.Effective, pkgStatus)
-	f.Held = posture.Known(held, posture.Effective, pkgStatus)
-	f.Broken = posture.Known(broken, posture.Effective, pkgStatus)
+	f.Installed = posture.Known(versions, posture.Effective, dpkgStatus)
+	f.Held = posture.Known(held, posture.Effective, dpkgStatus)
+	f.Broken = posture.Known(broken, posture.Effective, dpkgStatus)
 }
 
 // has reports whether a package is installed, or why that is not known.
 func (s *pkgState) has(name string) posture.Fact[bool] {
 	if s.pkgErr != nil {
-		return posture.Unknown[bool](s.pkgErr, pkgStatus)
+		return posture.Unknown[bool](s.pkgErr, dpkgStatus)
 	}
 	ok := slices.ContainsFunc(s.packages, func(p dpkg.Package) bool { return p.Name == name })
-	return posture.Known(ok, posture.Effective, pkgStatus)
+	return posture.Known(ok, posture.Effective, dpkgStatus)
 }
 
 func (s *pkgState) support() {
@@ -161,9 +160,9 @@ func (s *pkgState) support() {
 	pve, ok := pveSupport(major)
 	switch {
 	case !f.Installed.IsKnown():
-		f.PVESupport = posture.Unknown[posture.Support](s.pkgErr, pkgStatus)
+		f.PVESupport = posture.Unknown[posture.Support](s.pkgErr, dpkgStatus)
 	case !installed:
-		f.PVESupport = posture.Unknown[posture.Support](posture.Problemf("not-found", "pve-manager is not installed"), pkgStatus)
+		f.PVESupport = posture.Unknown[posture.Support](posture.Problemf("not-found", "pve-manager is not installed"), dpkgStatus)
 	case !ok:
 		f.PVESupport = posture.Unknown[posture.Support](posture.Problemf("unavailable",
 			"no end of support is known for Proxmox VE %q: castellan may be too old", major), supportSource)

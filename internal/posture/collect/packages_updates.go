@@ -31,7 +31,7 @@ done | LC_ALL=C grep -aE '^(Package|Version|File): ' | LC_ALL=C awk '
 	NR == FNR { if ($1 == "Package:") installed[$2] = 1; next }
 	$1 == "File:" { print; next }
 	$1 == "Package:" { keep = $2 in installed }
-	keep { print }' ` + pkgStatus + ` -
+	keep { print }' ` + dpkgStatus + ` -
 `}}
 }
 

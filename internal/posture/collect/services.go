@@ -82,7 +82,7 @@ func wholeSystem(c *Context) bool {
 	if c.Live {
 		return true
 	}
-	_, err := c.Host.Stat("/var/lib/dpkg/status")
+	_, err := c.Host.Stat(dpkgStatus)
 	return err == nil
 }
 

@@ -26,7 +26,7 @@ const (
 // and to know which line decides, it evaluates the files.
 func SSHD() Collector {
 	c := Collector{Name: "sshd", Collect: collectSSHD}
-	for _, f := range []string{sshd.MainFile, sshdDropIns + "/*.conf", osFileDpkgStatus, osFileOSRelease, osFileOSReleaseUsr, osFileHostname,
+	for _, f := range []string{sshd.MainFile, sshdDropIns + "/*.conf", dpkgStatus, osFileOSRelease, osFileOSReleaseUsr, osFileHostname,
 		osFileHosts, osFileCorosyncPVE, osFileCorosync, osFileMembers, sshdFilePasswd, sshdFileGroup, sshdFileFW, "/run/sshd.pid",
 		"/etc/ssh/ssh_host_*_key.pub", "/etc/issue.net"} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
@@ -84,43 +84,43 @@ var sshdUpstream = regexp.MustCompile(`^(?:\d+:)?([0-9.]+(?:p\d+)?)`)
 
 // sshdPackage says whether the server is installed, and which release.
 func sshdPackage(c *Context, f *posture.SSHD) {
-	status, err := c.Host.ReadFile(osFileDpkgStatus)
+	status, err := c.Host.ReadFile(dpkgStatus)
 	_, confErr := c.Host.ReadFile(sshd.MainFile)
 	set := func(err error, source string) {
 		f.Package, f.Version = posture.Unknown[string](err, source), posture.Unknown[string](err, source)
 		f.Major, f.Minor = posture.Unknown[int](err, source), posture.Unknown[int](err, source)
 	}
 	if err != nil {
-		set(err, osFileDpkgStatus)
+		set(err, dpkgStatus)
 		switch {
 		case confErr == nil || host.Denied(confErr):
 			f.Installed = posture.Known(true, posture.Configured, sshd.MainFile)
 		default:
-			f.Installed = posture.Unknown[bool](err, osFileDpkgStatus)
+			f.Installed = posture.Unknown[bool](err, dpkgStatus)
 		}
 		return
 	}
 	p, ok := osPackage(status, "openssh-server")
-	f.Installed = posture.Known(ok, posture.Effective, osFileDpkgStatus)
+	f.Installed = posture.Known(ok, posture.Effective, dpkgStatus)
 	if !ok {
-		set(posture.Problemf("not-found", "openssh-server is not installed"), osFileDpkgStatus)
+		set(posture.Problemf("not-found", "openssh-server is not installed"), dpkgStatus)
 		return
 	}
 	version := p["Version"]
-	f.Package = posture.Known(version, posture.Effective, osFileDpkgStatus)
+	f.Package = posture.Known(version, posture.Effective, dpkgStatus)
 	rel, err := sshd.ParsePackageVersion(version)
 	if err != nil {
-		set(posture.Problemf("malformed", "%v", err), osFileDpkgStatus)
+		set(posture.Problemf("malformed", "%v", err), dpkgStatus)
 		return
 	}
-	f.Version = posture.Known(sshdUpstream.FindStringSubmatch(version)[1], posture.Effective, osFileDpkgStatus)
-	f.Major = posture.Known(rel.Major, posture.Effective, osFileDpkgStatus)
-	f.Minor = posture.Known(rel.Minor, posture.Effective, osFileDpkgStatus)
+	f.Version = posture.Known(sshdUpstream.FindStringSubmatch(version)[1], posture.Effective, dpkgStatus)
+	f.Major = posture.Known(rel.Major, posture.Effective, dpkgStatus)
+	f.Minor = posture.Known(rel.Minor, posture.Effective, dpkgStatus)
 }
 
 // sshdRelease finds the release: from dpkg, else from the release of Debian. known is false for a guess.
 func sshdRelease(c *Context) (r sshd.Release, known bool) {
-	if status, err := c.Host.ReadFile(osFileDpkgStatus); err == nil {
+	if status, err := c.Host.ReadFile(dpkgStatus); err == nil {
 		if p, ok := osPackage(status, "openssh-server"); ok {
 			if r, err := sshd.ParsePackageVersion(p["Version"]); err == nil {
 				return r, true

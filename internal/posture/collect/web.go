@@ -33,7 +33,7 @@ func webHandshake() host.Command {
 // Web returns the collector of the subject web.
 func Web() Collector {
 	c := Collector{Name: "web", Collect: collectWeb}
-	for _, f := range []string{proxycfg.Path, webRootCA, webOpenSSL, webClusterFW, osFileHostname, osFileProcHostname, osFileHosts, osFileDpkgStatus,
+	for _, f := range []string{proxycfg.Path, webRootCA, webOpenSSL, webClusterFW, osFileHostname, osFileProcHostname, osFileHosts, dpkgStatus,
 		osFileCorosyncPVE, osFileCorosync, osFileMembers, "/proc/net/tcp", "/proc/net/tcp6", netNftables, netIptables,
 		"/etc/pve/nodes/*/config", "/etc/pve/nodes/*/pve*-ssl.pem", "/etc/pve/local/pve*-ssl.pem"} {
 		c.Needs = append(c.Needs, host.Need{Read: f})
