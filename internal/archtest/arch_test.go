@@ -39,7 +39,7 @@ func layer(pkg string) (int, bool) {
 		{"internal/change", 3}, {"internal/pvetest", 3}, {"internal/inventory", 2}, {"internal/audit", 2},
 		{"internal/api", 1}, {"internal/pve", 1}, {"internal/debian", 1}, {"internal/vmx", 1}, {"internal/vsphere", 1},
 		{"internal/expr", 1}, {"internal/nft", 1}, {"internal/store", 1},
-		{"internal/host", 0}, {"internal/conffile", 0}, {"catalogue", 0},
+		{"internal/host", 0}, {"internal/netset", 0}, {"internal/conffile", 0}, {"catalogue", 0},
 	}
 	for _, l := range layers {
 		if pkg == l.prefix || strings.HasPrefix(pkg, l.prefix+"/") {

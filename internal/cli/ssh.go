@@ -9,15 +9,13 @@ import (
 	"golang.org/x/term"
 
 	"github.com/castellan-project/castellan/internal/host"
-	"github.com/castellan-project/castellan/internal/posture"
-	"github.com/castellan-project/castellan/internal/posture/collect"
 )
 
 // remoteTimeout bounds the reading of one remote host; a scan of a distant host takes seconds.
 const remoteTimeout = 2 * time.Minute
 
-// sshFacts reads a host over SSH.
-func (a *app) sshFacts(ctx context.Context, name string, t *targetFlags) (*posture.Facts, error) {
+// openSSH connects to a host.
+func (a *app) openSSH(ctx context.Context, name string, t *targetFlags) (*opened, error) {
 	target, err := host.ParseSSH(name)
 	if err != nil {
 		return nil, err
@@ -29,16 +27,13 @@ func (a *app) sshFacts(ctx context.Context, name string, t *targetFlags) (*postu
 		target.KnownHosts = []string{t.knownHosts}
 	}
 	target.Passphrase = a.passphrase
-	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
-	defer cancel()
 	r, err := host.DialSSH(ctx, target)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
 	d := r.Describe()
 	d.Name = name
-	return collect.Run(r, d, collect.All())
+	return &opened{r, d, r.Close}, nil
 }
 
 // passphrase asks for the passphrase of a key, once at a time, on a terminal only.

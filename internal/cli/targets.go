@@ -65,33 +65,52 @@ func (t *targetFlags) names(args []string) ([]string, error) {
 
 // facts reads one target of any kind.
 func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.Facts, error) {
+	if st, err := os.Stat(name); err == nil && !st.IsDir() && name != "local" {
+		return bundleFacts(name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
+	defer cancel()
+	o, err := a.open(ctx, name, t)
+	if err != nil {
+		return nil, err
+	}
+	defer o.close()
+	return collect.Run(o.reader, o.desc, collect.All())
+}
+
+// opened is a target that can be read.
+type opened struct {
+	reader host.Reader
+	desc   host.Description
+	close  func() error
+}
+
+// open opens a target that is not a bundle.
+func (a *app) open(ctx context.Context, name string, t *targetFlags) (*opened, error) {
 	switch {
 	case name == "local":
 		l := host.NewLocal()
-		return collect.Run(l, l.Describe(), collect.All())
+		return &opened{l, l.Describe(), func() error { return nil }}, nil
 	case strings.HasPrefix(name, "ssh://"):
-		return a.sshFacts(ctx, name, t)
+		return a.openSSH(ctx, name, t)
+	case strings.HasPrefix(name, "pve://"):
+		return a.openAPI(ctx, name, t)
 	case strings.Contains(name, "://"):
-		return nil, fmt.Errorf("%s is no target that can be scanned; targets are local, ssh://user@host, a directory or a bundle (*.facts.zst)", name)
+		return nil, fmt.Errorf("%s is no target that can be read; targets are local, ssh://user@host, pve://host:8006, a directory or a bundle (*.facts.zst)", name)
 	}
-	st, err := os.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the target %s: %w (targets are local, ssh://user@host, a directory or a bundle)", name, errors.Unwrap(err))
-	}
-	if !st.IsDir() {
-		return bundleFacts(name)
+	if _, err := os.Stat(name); err != nil {
+		return nil, fmt.Errorf("cannot open the target %s: %w (targets are local, ssh://user@host, pve://host:8006, a directory or a bundle)", name, errors.Unwrap(err))
 	}
 	d, err := host.OpenDir(name)
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
 	desc := d.Describe()
 	desc.Name = name
 	if desc.Now.IsZero() {
 		desc.Now = a.now()
 	}
-	return collect.Run(d, desc, collect.All())
+	return &opened{d, desc, d.Close}, nil
 }
 
 func bundleFacts(name string) (*posture.Facts, error) {

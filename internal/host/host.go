@@ -136,7 +136,7 @@ type Need struct {
 type Description struct {
 	// Name is the target as the user wrote it.
 	Name string
-	// Kind is local, ssh, dir.
+	// Kind is local, ssh, dir, or pve for the API of a cluster.
 	Kind string
 	// Live is true when the target is a running machine: it has processes and can run commands.
 	Live bool

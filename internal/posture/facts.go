@@ -27,13 +27,21 @@ type Facts struct {
 	Bans     BanFacts     `json:"bans"`     // fail2ban and packet filters
 	Logs     LogFacts     `json:"logs"`     // journald, rsyslog, forwarding, metrics
 	Network  NetworkFacts `json:"network"`  // interfaces, WireGuard, routing needs
+
+	// The subjects of the whole cluster, as far as the node can see it.
+	Identity IdentityFacts `json:"identity"` // users, tokens, roles, permissions
+	Firewall FirewallFacts `json:"firewall"` // the PVE firewall at all levels
+	Topology TopologyFacts `json:"topology"` // networks and what runs over which
+	Guests   GuestFacts    `json:"guests"`   // virtual machines and containers
+	Backups  BackupFacts   `json:"backups"`  // jobs, storages, coverage
+	Cluster  ClusterFacts  `json:"cluster"`  // membership, high availability, Ceph
 }
 
 // Target says what was scanned, how and when.
 type Target struct {
 	// Name is the target as the user wrote it.
 	Name string `json:"name"`
-	// Kind is local, ssh, dir.
+	// Kind is local, ssh, dir, pve.
 	Kind string `json:"kind"`
 	// Hostname is the host's own name, empty when not known.
 	Hostname string `json:"hostname,omitempty"`

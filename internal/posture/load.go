@@ -333,13 +333,16 @@ func ParseControls(files []File, env *expr.Env) ([]Control, error) {
 
 // Groups lists the groups in the order in which reports show them.
 func Groups() []string {
-	return []string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log"}
+	return []string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log",
+		"iam", "fw", "net", "vm", "ct", "lif", "bak", "clu"}
 }
 
 // GroupTitle names a group for people.
 func GroupTitle(g string) string {
 	titles := map[string]string{"ssh": "SSH", "acc": "Accounts", "web": "Web interface and API", "ban": "Brute-force defence",
-		"upd": "Packages and updates", "sys": "Kernel", "svc": "Services and files", "boot": "Boot and firmware", "log": "Logging"}
+		"upd": "Packages and updates", "sys": "Kernel", "svc": "Services and files", "boot": "Boot and firmware", "log": "Logging",
+		"iam": "Identities and permissions", "fw": "PVE firewall", "net": "Networks", "vm": "Virtual machines", "ct": "Containers",
+		"lif": "Life of guests", "bak": "Backups", "clu": "Cluster"}
 	if t := titles[g]; t != "" {
 		return t
 	}

@@ -4,6 +4,6 @@ package collect
 func All() []Collector {
 	return []Collector{
 		OS(), Kernel(), Sysctl(), Boot(), Packages(), SSHD(), SSHKeys(),
-		Services(), Files(), Accounts(), Web(), Bans(), Logs(), Network(),
+		Services(), Files(), Accounts(), Web(), Bans(), Logs(), Network(), Estate(),
 	}
 }

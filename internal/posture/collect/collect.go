@@ -34,6 +34,9 @@ type Context struct {
 	Facts *posture.Facts
 	// Live is true when the target is a running machine; without it running values are what a boot would give.
 	Live bool
+	// API is true when the target is the API of a cluster, put in the form of its files: commands are then questions to
+	// the API and cost nothing on the node.
+	API bool
 	// Root is true when the target is read with the rights of root.
 	Root bool
 	// Now is the present time on the target.
@@ -68,7 +71,7 @@ func once(r host.Reader, d host.Description, collectors []Collector) *posture.Fa
 	f := &posture.Facts{Version: posture.FactsVersion, Target: posture.Target{
 		Name: d.Name, Kind: d.Kind, Live: d.Live, Root: d.Root, CollectedAt: d.Now.UTC().Truncate(time.Second),
 	}}
-	c := &Context{Host: r, Facts: f, Live: d.Live, Root: d.Root, Now: d.Now}
+	c := &Context{Host: r, Facts: f, Live: d.Live, API: d.Kind == "pve", Root: d.Root, Now: d.Now}
 	var wg sync.WaitGroup
 	faults := make([]string, len(collectors))
 	gate := make(chan struct{}, runtime.GOMAXPROCS(0))

@@ -1,0 +1,47 @@
+package collect
+
+import (
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/inventory"
+)
+
+// Estate returns the collector of the subjects that describe the whole cluster: identity, firewall, topology, guests,
+// backups and cluster. They share one inventory, which is read once; estate_<subject>.go turns it into the facts of
+// a subject. Where the target is no Proxmox VE node they stay uncollected, and the controls do not apply.
+func Estate() Collector {
+	return Collector{Name: "estate", Needs: append(inventory.Needs(), estateNeeds()...), Collect: collectEstate}
+}
+
+// estateNeeds are the files beyond the inventory that single subjects read.
+func estateNeeds() []host.Need { return nil }
+
+func collectEstate(c *Context) {
+	cl, err := inventory.Read(c.estateReader(), 0)
+	if err != nil {
+		return
+	}
+	f := c.Facts
+	f.Identity = identityFacts(c, cl)
+	f.Firewall = firewallFacts(c, cl)
+	f.Topology = topologyFacts(c, cl)
+	f.Guests = guestsFacts(c, cl)
+	f.Backups = backupsFacts(c, cl)
+	f.Cluster = clusterFacts(c, cl)
+}
+
+// estateReader keeps a scan of a node from running pvesh, of which each call takes about a second of processor time: on
+// nodes the files say what they say, and what only the API knows is unknown.
+func (c *Context) estateReader() host.Reader {
+	if c.Live && !c.API {
+		return quiet{c.Host}
+	}
+	return c.Host
+}
+
+// quiet is a Reader that runs no commands.
+type quiet struct{ host.Reader }
+
+// Run refuses.
+func (quiet) Run(cmd host.Command) (host.Output, error) {
+	return host.Output{}, &host.Error{Op: "run", Path: cmd.Name, Err: host.ErrUnavailable}
+}

@@ -1,0 +1,4 @@
+package posture
+
+// TopologyFacts holds the facts of the subject topology: the networks of the cluster and what runs over which.
+type TopologyFacts struct{}
