@@ -118,7 +118,31 @@ func kinds() map[string]kindRule {
 			}
 			return "set " + pairs(r.Set) + " for " + who
 		}},
+		"datacenter":  setting("/etc/pve/datacenter.cfg"),
+		"pvefirewall": estateSetting("the firewall options of "),
+		"pveacl":      estateSetting("the permissions of "),
+		"guest":       estateSetting("the configuration of "),
+		"storage":     estateSetting("the storage "),
 	}
+}
+
+// estateSetting is a change of something of the cluster: section says what ("cluster", "host", "guest", "user", "token"), and
+// each gives the ids of those that are changed.
+func estateSetting(of string) kindRule {
+	return kindRule{needs: []string{"set"}, allows: []string{"section", "each"}, words: func(r Remediation) string {
+		what := r.Section
+		switch {
+		case r.Each != "" && what != "":
+			what = "each " + what + " listed"
+		case r.Each != "":
+			what = "each one listed"
+		case what != "":
+			what = "the " + what
+		default:
+			what = "the cluster"
+		}
+		return "set " + pairs(r.Set) + " in " + of + what
+	}}
 }
 
 func modeWords(r Remediation) string {
