@@ -24,6 +24,8 @@ type output struct {
 	stream *report.JSONStream
 	file   *sink
 	err    error
+	// comparison sees every target, whether it is kept or streamed.
+	comparison posture.Comparison
 }
 
 func (a *app) newOutput(f *scanFlags, rep *posture.Report) (*output, error) {
@@ -40,6 +42,7 @@ func (a *app) newOutput(f *scanFlags, rep *posture.Report) (*output, error) {
 }
 
 func (o *output) add(r posture.TargetReport) {
+	o.comparison.Add(r)
 	if o.stream == nil {
 		o.rep.Targets = append(o.rep.Targets, r)
 		return
@@ -48,8 +51,9 @@ func (o *output) add(r posture.TargetReport) {
 }
 
 func (o *output) close() error {
+	o.rep.Clusters = o.comparison.Clusters()
 	if o.stream != nil {
-		return errors.Join(o.err, o.stream.Close(), o.file.close(o.err == nil))
+		return errors.Join(o.err, o.stream.Close(o.rep.Clusters), o.file.close(o.err == nil))
 	}
 	for _, format := range o.flags.formats {
 		name := o.flags.output

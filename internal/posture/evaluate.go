@@ -107,10 +107,20 @@ func (j *Judge) Evaluate(f *Facts) TargetReport {
 	}
 	r := TargetReport{Target: f.Target.Name, Kind: f.Target.Kind, Hostname: f.Target.Hostname, CollectedAt: f.Target.CollectedAt,
 		OS: osWords(f.OS), Cluster: f.OS.Cluster.IsKnown() && f.OS.Cluster.Value, Findings: findings, Counts: Count(findings)}
+	r.ClusterName, r.Members = f.OS.ClusterName.Value, members(f.OS)
 	r.Score, r.Grade = Score(findings)
 	r.Readable = readable(r.Counts)
 	r.Notices = notices(f, findings, r)
 	return r
+}
+
+func members(o OS) []string {
+	var names []string
+	for _, n := range o.Nodes.Value {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func osWords(o OS) string {

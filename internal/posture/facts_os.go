@@ -16,6 +16,8 @@ type OS struct {
 	PVEMajor Fact[int] `json:"pve_major"`
 	// Cluster is true for a member of a cluster: a corosync configuration exists.
 	Cluster Fact[bool] `json:"cluster"`
+	// ClusterName is the name of the cluster, empty on a standalone node.
+	ClusterName Fact[string] `json:"cluster_name"`
 	// Nodes are the members of the cluster, this one included; empty on a standalone node.
 	Nodes Fact[[]ClusterNode] `json:"nodes"`
 	// NodeAddresses are all addresses of all members: corosync rings and those in .members.

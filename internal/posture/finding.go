@@ -106,11 +106,14 @@ type Counts struct {
 
 // TargetReport is the judgement of one target.
 type TargetReport struct {
-	Target      string    `json:"target"`
-	Kind        string    `json:"kind,omitempty"`
-	Hostname    string    `json:"hostname,omitempty"`
-	OS          string    `json:"os,omitempty"`
-	Cluster     bool      `json:"cluster,omitempty"`
+	Target   string `json:"target"`
+	Kind     string `json:"kind,omitempty"`
+	Hostname string `json:"hostname,omitempty"`
+	OS       string `json:"os,omitempty"`
+	Cluster  bool   `json:"cluster,omitempty"`
+	// ClusterName is the name of the cluster that the target is a node of; Members are its nodes.
+	ClusterName string    `json:"cluster_name,omitempty"`
+	Members     []string  `json:"-"`
 	CollectedAt time.Time `json:"collected_at,omitzero"`
 	Score       int       `json:"score"`
 	Grade       string    `json:"grade"`
@@ -134,6 +137,8 @@ type Report struct {
 	// CatalogueDigest identifies the controls that were applied (SHA-256, hex).
 	CatalogueDigest string         `json:"catalogue_digest"`
 	Targets         []TargetReport `json:"targets"`
+	// Clusters compares the nodes of clusters of which several were scanned.
+	Clusters []ClusterReport `json:"clusters,omitempty"`
 }
 
 // ReportVersion is the version of the JSON report. Fields may be added within a version.

@@ -204,6 +204,7 @@ func osCluster(c *Context, f *posture.OS) {
 	switch {
 	case err != nil && host.NotExist(err):
 		f.Cluster = posture.Known(false, posture.Effective, src)
+		f.ClusterName = posture.Known("", posture.Effective, src)
 		f.Nodes = posture.Known([]posture.ClusterNode{}, posture.Effective, src)
 		f.NodeAddresses = posture.Known([]string{}, posture.Effective, src)
 		f.Quorate = posture.Known(true, posture.Default, "a standalone node needs no quorum")
@@ -216,6 +217,7 @@ func osCluster(c *Context, f *posture.OS) {
 		f.Cluster = posture.Known(true, posture.Configured, src)
 	}
 	if err != nil {
+		f.ClusterName = posture.Unknown[string](err, src)
 		f.Nodes, f.NodeAddresses = posture.Unknown[[]posture.ClusterNode](err, src), posture.Unknown[[]string](err, src)
 		f.Quorate = posture.Unknown[bool](err, src)
 		return
@@ -224,7 +226,9 @@ func osCluster(c *Context, f *posture.OS) {
 	if membersErr == nil {
 		members, membersErr = corosync.ParseMembers(membersFile)
 	}
-	nodes, addresses, unresolved := osNodes(corosync.Parse(conf), members, hosts)
+	parsed := corosync.Parse(conf)
+	f.ClusterName = posture.Known(parsed.Totem["cluster_name"], posture.Configured, src)
+	nodes, addresses, unresolved := osNodes(parsed, members, hosts)
 	f.Nodes = posture.Known(nodes, posture.Configured, src)
 	f.NodeAddresses = posture.Known(addresses, posture.Configured, src)
 	if len(unresolved) > 0 {

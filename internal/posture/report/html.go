@@ -32,6 +32,7 @@ type htmlPage struct {
 	Total      int
 	Count      int // of targets
 	Targets    iter.Seq[htmlTarget]
+	Clusters   []htmlCluster
 	Groups     []htmlGroup
 	Statuses   []htmlPart
 	Severities []htmlPart
@@ -45,6 +46,14 @@ type htmlTarget struct {
 	StatusBar, SeverityBar             []htmlPart
 	Groups                             []htmlGroup
 }
+
+// htmlCluster tells which controls have different results on the nodes of a cluster.
+type htmlCluster struct {
+	Name, Head string
+	Rows       []htmlDeviation
+}
+
+type htmlDeviation struct{ Control, Title, Results string }
 
 type htmlGroup struct {
 	ID, Key, Title, Short string
@@ -131,6 +140,13 @@ func pageOf(r *posture.Report) htmlPage {
 	}
 	for _, t := range targets {
 		all = append(all, t.Findings...)
+	}
+	for _, c := range r.Clusters {
+		x := htmlCluster{Name: oneLine(c.Name), Head: clusterHead(c)}
+		for _, d := range c.Deviations {
+			x.Rows = append(x.Rows, htmlDeviation{oneLine(d.Control), oneLine(d.Title), byStatus(d)})
+		}
+		p.Clusters = append(p.Clusters, x)
 	}
 	if len(r.Targets) == 1 {
 		t := r.Targets[0]

@@ -22,7 +22,7 @@ func writeJSON(w io.Writer, r *posture.Report, _ Options) error {
 			return err
 		}
 	}
-	return s.Close()
+	return s.Close(r.Clusters)
 }
 
 // JSONStream writes the JSON report of a scan target by target, for scans of so many targets that they should not be
@@ -32,7 +32,7 @@ type JSONStream struct{ list *listWriter }
 // NewJSONStream begins a report: with everything that r says but its targets, which follow one by one.
 func NewJSONStream(w io.Writer, r *posture.Report) (*JSONStream, error) {
 	head := *r
-	head.Targets = []posture.TargetReport{}
+	head.Targets, head.Clusters = []posture.TargetReport{}, nil
 	l, err := newListWriter(w, head, "targets")
 	if err != nil {
 		return nil, err
@@ -58,8 +58,18 @@ func (s *JSONStream) Target(t posture.TargetReport) error {
 	return s.list.add(t)
 }
 
-// Close ends the document. Without it the document is not complete.
-func (s *JSONStream) Close() error { return s.list.close() }
+// Close ends the document with the comparison of clusters. Without it the document is not complete.
+func (s *JSONStream) Close(clusters []posture.ClusterReport) error {
+	if len(clusters) > 0 {
+		outer := strings.TrimSuffix(s.list.indent, "  ")
+		text, err := indentedJSON(clusters, outer)
+		if err != nil {
+			return err
+		}
+		s.list.after = ",\n" + outer + `"clusters": ` + string(text) + s.list.after
+	}
+	return s.list.close()
+}
 
 // listWriter writes a JSON document in which one list is long, element by element.
 type listWriter struct {

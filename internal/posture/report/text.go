@@ -28,6 +28,9 @@ func writeText(w io.Writer, r *posture.Report, o Options) error {
 	for _, target := range targets {
 		t.target(target)
 	}
+	for _, c := range r.Clusters {
+		t.cluster(c)
+	}
 	t.next(targets)
 	_, err := w.Write(t.buf.Bytes())
 	return err

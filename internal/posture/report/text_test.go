@@ -70,6 +70,14 @@ func anyReport(t *rapid.T) *posture.Report {
 		}
 		r.Targets = append(r.Targets, x)
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "clusters") {
+		c := posture.ClusterReport{Name: texts(t, "cluster"), Targets: []string{texts(t, "node"), texts(t, "node")}}
+		for range rapid.IntRange(0, 3).Draw(t, "deviations") {
+			c.Deviations = append(c.Deviations, posture.Deviation{Control: texts(t, "control"), Title: texts(t, "title"), Results: []posture.NodeResult{
+				{Target: c.Targets[0], Status: posture.Pass}, {Target: c.Targets[1], Status: posture.Fail}}})
+		}
+		r.Clusters = append(r.Clusters, c)
+	}
 	return r
 }
 
