@@ -71,6 +71,7 @@ func addTargetFlags(cmd *cobra.Command, t *targetFlags) {
 	fl.StringVar(&t.listFile, "targets", "", "`file` with one target a line, # for comments")
 	fl.StringSliceVarP(&t.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
 	fl.StringVar(&t.knownHosts, "known-hosts", "", "known_hosts `file` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	fl.StringSliceVar(&t.backends, "backend", nil, "judge the PVE firewall as `program` reads it: iptables, nftables or both (default: the one each node has chosen)")
 	fl.IntVar(&t.workers, "parallel", max(4, 2*runtime.GOMAXPROCS(0)), "`number` of targets read at the same time")
 }
 

@@ -21,10 +21,16 @@ type targetFlags struct {
 	identities []string
 	knownHosts string
 	workers    int
+	backends   []string
 }
 
 // names joins the arguments with the lines of --targets; nothing at all means this machine.
 func (t *targetFlags) names(args []string) ([]string, error) {
+	for _, b := range t.backends {
+		if b != "iptables" && b != "nftables" {
+			return nil, usage("--backend %s: the firewall programs are iptables and nftables", b)
+		}
+	}
 	names := args
 	if t.listFile != "" {
 		f, err := os.Open(t.listFile)
@@ -75,7 +81,7 @@ func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.
 		return nil, err
 	}
 	defer o.close()
-	return collect.Run(o.reader, o.desc, collect.All())
+	return collect.Run(o.reader, o.desc, collect.All(t.backends...))
 }
 
 // opened is a target that can be read.

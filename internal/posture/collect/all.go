@@ -1,9 +1,9 @@
 package collect
 
-// All lists the collectors of every subject, in the order of the fields of posture.Facts.
-func All() []Collector {
+// All lists the collectors of every subject, in the order of the fields of posture.Facts. Backends are those of [Context].
+func All(backends ...string) []Collector {
 	return []Collector{
 		OS(), Kernel(), Sysctl(), Boot(), Packages(), SSHD(), SSHKeys(),
-		Services(), Files(), Accounts(), Web(), Bans(), Logs(), Network(), Estate(),
+		Services(), Files(), Accounts(), Web(), Bans(), Logs(), Network(), Estate(backends...),
 	}
 }

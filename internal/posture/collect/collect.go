@@ -37,6 +37,9 @@ type Context struct {
 	// API is true when the target is the API of a cluster, put in the form of its files: commands are then questions to
 	// the API and cost nothing on the node.
 	API bool
+	// Backends are the firewall programs whose reading of the rules is to be judged ("iptables", "nftables"); empty means
+	// the one that each node has chosen.
+	Backends []string
 	// Root is true when the target is read with the rights of root.
 	Root bool
 	// Now is the present time on the target.

@@ -8,8 +8,13 @@ import (
 // Estate returns the collector of the subjects that describe the whole cluster: identity, firewall, topology, guests,
 // backups and cluster. They share one inventory, which is read once; estate_<subject>.go turns it into the facts of
 // a subject. Where the target is no Proxmox VE node they stay uncollected, and the controls do not apply.
-func Estate() Collector {
-	return Collector{Name: "estate", Needs: append(inventory.Needs(), estateNeeds()...), Collect: collectEstate}
+// Backends are those of [Context].
+func Estate(backends ...string) Collector {
+	return Collector{Name: "estate", Needs: append(inventory.Needs(), estateNeeds()...), Collect: func(c *Context) {
+		own := *c // collectors run side by side: what one is told is not told to all
+		own.Backends = backends
+		collectEstate(&own)
+	}}
 }
 
 // estateNeeds are the files beyond the inventory that single subjects read.
