@@ -8,25 +8,38 @@
 //	  collect            one collector per subject: host to facts
 //	  bundle             facts to a file and back; redaction
 //	  report             findings to text, JSON, SARIF, JUnit, OSCAL, HTML
+//	internal/inventory   the model of a cluster: nodes, guests, principals, firewall, storage, networks
+//	  rbac               who may do what, and through which group, pool, token or role
+//	  filter             which packet gets through, for both firewalls; reach (over sets of packets) and lint stand on it
+//	  backup             which guest and volume is covered, and how old its last backup is
+//	  topology           how the network looks, drawn
+//	  apitree            the answers of the API in the form of PVE's files
+//	internal/pvetest     an API server that behaves, over a directory tree, for tests
 //	internal/expr        the expression environment of controls: CEL over typed values, three-valued
 //	internal/debian      formats of Debian and its daemons, one package each, pure
-//	internal/pve         formats of Proxmox VE, one package each, pure
+//	internal/pve         formats of Proxmox VE, one package each, pure; client and apischema: its API
+//	internal/netset      sets of packets: addresses, ports, boxes of them; mathematics only
 //	internal/conffile    what line-based configuration of different programs has in common
 //	internal/host        the only door to a machine: read, list, stat, run; local, directory, SSH
 //	internal/archtest    the rules below as a test
 //	lab                  real test hosts and what they must show
-//	examples             sample hosts for make demo
+//	examples             sample hosts and a sample estate for make demo
 //	docs                 the manual by task, decisions, the threat model
 //
 // A scan flows one way:
 //
 //	target -> host.Reader -> collect -> posture.Facts -> posture.Judge (controls, waivers, attestations) -> Report -> report
 //
-// Rooms import lower layers only (cmd, cli, posture, then expr, debian and pve, then host, conffile and catalogue); inside a room a
+// and so does a question about a cluster:
+//
+//	target -> host.Reader -> internal/pve/<format> -> inventory.Cluster -> rbac, filter, backup, topology -> cli/pve_<question>.go
+//	                                                                       \-> collect/estate_<subject>.go -> posture.Facts
+//
+// Rooms import lower layers only (cmd, cli, posture, pvetest, inventory, then expr, debian and pve, then host, netset, conffile and catalogue); inside a room a
 // child imports its ancestors, never a sibling. Programs are run in internal/host alone; the clock and randomness come
 // from cli. Lists are explicit: collect.All(), report.Formats(); nothing registers itself.
 //
 // Where is ...? A judgement: catalogue/<group>/<ID>.yaml. A value in it: internal/posture/facts_<subject>.go, filled by
-// internal/posture/collect/<subject>.go, parsed by internal/debian/<format>. A word on the screen: internal/posture/report
+// internal/posture/collect/<subject>.go, parsed by internal/debian/<format> or internal/pve/<format>. A word on the screen: internal/posture/report
 // or internal/cli/<verb>.go.
 package castellan
