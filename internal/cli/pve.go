@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ node over SSH or the API (--target ssh://root@pve1, --target pve://pve1:8006). N
 	}
 	fl := cmd.PersistentFlags()
 	fl.StringVar(&e.root, "root", "", "`directory` that holds etc/pve: a root file system or a copy of parts of one")
-	fl.StringVar(&e.target, "target", "local", "the cluster: local, ssh://user@host, pve://host:8006 or a `directory`")
+	fl.StringVar(&e.target, "target", "local", "the cluster: local, ssh://user@host, pve://host:8006, a `directory` or a bundle")
 	fl.BoolVar(&e.json, "json", false, "print JSON")
 	fl.IntVar(&e.release, "pve", 0, "major `version` of Proxmox VE, 8 or 9 (default: what the target says, else 9)")
 	fl.StringSliceVarP(&e.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
@@ -70,7 +71,7 @@ func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*invento
 	}
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
-	o, err := a.open(ctx, e.name(), &e.targetFlags)
+	o, err := a.openEstate(ctx, e)
 	if err != nil {
 		return exit(ExitTarget, err)
 	}
@@ -80,6 +81,24 @@ func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*invento
 		return exit(ExitTarget, fmt.Errorf("cannot read a cluster from %s: %w", e.name(), err))
 	}
 	return use(c, o)
+}
+
+// openEstate opens a target of any kind; of a bundle it is the configuration that the bundle kept.
+func (a *app) openEstate(ctx context.Context, e *estateFlags) (*opened, error) {
+	name := e.name()
+	if st, err := os.Stat(name); err != nil || st.IsDir() || name == "local" {
+		return a.open(ctx, name, &e.targetFlags)
+	}
+	f, err := bundleFacts(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := collect.OpenEstate(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	d := host.Description{Name: name, Kind: "bundle", Root: f.Target.Root, Now: f.Target.CollectedAt}
+	return &opened{r, d, func() error { return nil }}, nil
 }
 
 // readCluster reads the model; a target in rounds is asked until nothing is pending.

@@ -35,6 +35,7 @@ type Facts struct {
 	Guests   GuestFacts    `json:"guests"`   // virtual machines and containers
 	Backups  BackupFacts   `json:"backups"`  // jobs, storages, coverage
 	Cluster  ClusterFacts  `json:"cluster"`  // membership, high availability, Ceph
+	Estate   Estate        `json:"estate"`   // the configuration itself, for the questions of castellan pve
 }
 
 // Target says what was scanned, how and when.

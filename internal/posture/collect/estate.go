@@ -21,10 +21,13 @@ func Estate(backends ...string) Collector {
 func estateNeeds() []host.Need { return nil }
 
 func collectEstate(c *Context) {
-	cl, err := inventory.Read(c.estateReader(), 0)
+	rec := newRecorder(c.estateReader())
+	cl, err := inventory.Read(rec, 0)
 	if err != nil {
 		return
 	}
+	// What the subjects below ask for goes through the recorder too.
+	c.Host = rec
 	f := c.Facts
 	f.Identity = identityFacts(c, cl)
 	f.Firewall = firewallFacts(c, cl)
@@ -32,6 +35,7 @@ func collectEstate(c *Context) {
 	f.Guests = guestsFacts(c, cl)
 	f.Backups = backupsFacts(c, cl)
 	f.Cluster = clusterFacts(c, cl)
+	f.Estate = rec.estate
 }
 
 // estateReader keeps a scan of a node from running pvesh, of which each call takes about a second of processor time: on
