@@ -19,12 +19,12 @@ import (
 func TestEstateIsKept(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"etc/hostname":                        "a\n",
-		"etc/os-release":                      "ID=debian\nVERSION_ID=13\n",
-		"etc/pve/user.cfg":                    "user:root@pam:1:0:::::\ntoken:root@pam!t1:0:1::\n",
-		"etc/pve/domains.cfg":                 "openid: sso\n\tissuer-url https://id.example.org\n\tclient-key KEEPOUT1\n",
-		"etc/pve/datacenter.cfg":              "http_proxy: http://joe:KEEPOUT2@192.0.2.1:3128\n",
-		"etc/pve/priv/tfa.cfg":                "{\"users\":{\"root@pam\":{\"totp\":[{\"entry\":\"KEEPOUT3\"}]}}}",
+		"etc/hostname":                         "a\n",
+		"etc/os-release":                       "ID=debian\nVERSION_ID=13\n",
+		"etc/pve/user.cfg":                     "user:root@pam:1:0:::::\ntoken:root@pam!t1:0:1::\n",
+		"etc/pve/domains.cfg":                  "openid: sso\n\tissuer-url https://id.example.org\n\tclient-key KEEPOUT1\n",
+		"etc/pve/datacenter.cfg":               "http_proxy: http://joe:KEEPOUT2@192.0.2.1:3128\n",
+		"etc/pve/priv/tfa.cfg":                 "{\"users\":{\"root@pam\":{\"totp\":[{\"entry\":\"KEEPOUT3\"}]}}}",
 		"etc/pve/nodes/a/qemu-server/100.conf": "#password%3A KEEPOUT4\nname: web\ncipassword: KEEPOUT5\nargs: -vnc 0.0.0.0:1,password=KEEPOUT6\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n",
 		"etc/pve/nodes/a/lxc/101.conf":         "hostname: z\nenv: A=KEEPOUT7\nlxc.environment: B=KEEPOUT8\n",
 		"etc/pve/nodes/b/host.fw":              "[OPTIONS]\nenable: 0\n",
