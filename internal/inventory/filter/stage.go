@@ -6,6 +6,8 @@
 // Only the first packet of a flow is looked at: what conntrack lets through afterwards follows from it.
 package filter
 
+import "github.com/castellan-project/castellan/internal/netset"
+
 // Backend is one of the two programs that read the firewall files.
 type Backend string
 
@@ -36,4 +38,46 @@ type Reason struct {
 	Rule string `json:"rule"`
 	// Group is the security group that the rule is in.
 	Group string `json:"group,omitempty"`
+}
+
+// Step decides about the packets that it matches and that no step before it matched.
+type Step struct {
+	// Match is the union of boxes; they may overlap.
+	Match   []netset.Box
+	Verdict Verdict
+	Why     Reason
+	// ForeignMAC marks the MAC filter, which matches the frames of a guest that do not carry the address of its NIC.
+	// Its Match is empty, because a set of packets knows nothing of frames: whoever computes with sets takes the
+	// guest's own address for granted.
+	ForeignMAC bool
+}
+
+// Stage is one list that a packet passes, for one address family. The first step that matches decides, and the last one
+// matches every packet of the family. An ACCEPT sends the packet on to the next stage of its path; DROP and REJECT are
+// final.
+type Stage struct {
+	// Name is for people: "vm 100 net0 in", "host in".
+	Name string
+	// Family is 4 or 6.
+	Family int
+	Steps  []Step
+}
+
+// Decide returns the step that decides about a packet. Foreign says that the frame does not carry the address of the NIC.
+func (s *Stage) Decide(p netset.Packet, foreign bool) *Step {
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.ForeignMAC {
+			if foreign {
+				return st
+			}
+			continue
+		}
+		for j := range st.Match {
+			if st.Match[j].Contains(p) {
+				return st
+			}
+		}
+	}
+	return nil
 }
