@@ -355,3 +355,30 @@ func RangeText(r netipx.IPRange) string {
 	}
 	return r.From().String() + "-" + r.To().String()
 }
+
+// First is the lowest address of the set, of IPv4 when there is one; the zero Addr when the set is empty.
+func (a Addrs) First() netip.Addr {
+	switch {
+	case len(a.v4) > 0:
+		return a.v4[0].lo.addr(true)
+	case len(a.v6) > 0:
+		return a.v6[0].lo.addr(false)
+	}
+	return netip.Addr{}
+}
+
+// Key is a text that two sets have in common when they are equal, and only then.
+func (a Addrs) Key() string { return string(a.key(nil)) }
+
+// Size is about how many addresses of the larger family are in the set; it is for comparing sets by how wide they are.
+func (a Addrs) Size() float64 {
+	n := 0.0
+	for _, s := range [][]span{a.v4, a.v6} {
+		sum := 0.0
+		for _, x := range s {
+			sum += float64(x.hi.hi-x.lo.hi)*(1<<64) + float64(x.hi.lo) - float64(x.lo.lo) + 1
+		}
+		n = max(n, sum)
+	}
+	return n
+}
