@@ -353,7 +353,9 @@ func TestLossless(t *testing.T) {
 func TestNext(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keys := []string{"cores", "sockets", "memory", "onboot", "tablet"}
-		draw := func(name string) map[string]string { return rapid.MapOf(rapid.SampledFrom(keys), rapid.SampledFrom([]string{"0", "1"})).Draw(t, name) }
+		draw := func(name string) map[string]string {
+			return rapid.MapOf(rapid.SampledFrom(keys), rapid.SampledFrom([]string{"0", "1"})).Draw(t, name)
+		}
 		current, pending := draw("current"), draw("pending")
 		gone := rapid.SliceOfDistinct(rapid.SampledFrom(keys), rapid.ID[string]).Draw(t, "deletes")
 		var b bytes.Buffer
