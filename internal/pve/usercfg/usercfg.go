@@ -143,7 +143,7 @@ type Note struct {
 
 // maxGrants bounds the product of roles and members over the whole file. The largest real estates have some ten thousand
 // entries; without a bound a file of 1 MB could ask for billions.
-const maxGrants = 4 << 20
+const maxGrants = 1 << 20
 
 // Parse reads the file as the release does (8 or 9; built-in roles and privileges differ). The number of problems is the
 // number of warnings that PVE gives.
