@@ -34,6 +34,8 @@ type Engine struct {
 	groups map[string][]string
 	// pools that hold an object, by its path: "/vms/100", "/storage/local".
 	pools map[string][]string
+	// named are the users that entries name, also those that do not exist.
+	named map[string]bool
 }
 
 // New prepares the answers. It fails for a configuration that was not read to its end.
@@ -44,7 +46,7 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 	if cfg.Incomplete != "" {
 		return nil, fmt.Errorf("user.cfg was not read to its end: %s", cfg.Incomplete)
 	}
-	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}}
+	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string]bool{}}
 	for id, g := range cfg.Groups {
 		for m := range g.Members {
 			e.groups[m] = append(e.groups[m], id)
@@ -56,6 +58,11 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 		}
 		for s := range p.Storages {
 			e.pools["/storage/"+s] = append(e.pools["/storage/"+s], id)
+		}
+	}
+	for _, n := range cfg.ACL {
+		for id := range n.Users {
+			e.named[id] = true
 		}
 	}
 	for _, list := range []map[string][]string{e.groups, e.pools} {
@@ -262,7 +269,8 @@ func onlyNoAccess(roles []Origin) []Origin {
 	return slices.DeleteFunc(slices.Clone(roles), func(o Origin) bool { return !no(o) })
 }
 
-// effective adds to the roles at a path those that pools give to exactly this guest or storage.
+// effective adds to the roles at a path those that pools give to exactly this guest or storage. As roles pass down to
+// /pool/NAME too, a role on / that an entry at the guest replaces comes back through the pool that holds the guest.
 func (e *Engine) effective(id, path string) []Origin {
 	roles := e.roles(id, path)
 	if len(roles) > 0 && roles[0].Role == NoAccess {
@@ -278,5 +286,12 @@ func (e *Engine) effective(id, path string) []Origin {
 	if no := onlyNoAccess(pooled); len(no) > 0 && no[0].Role == NoAccess {
 		return no
 	}
-	return append(slices.Clip(roles), pooled...)
+	// A role that the entries along the path give already counts with their flag.
+	all := slices.Clip(roles)
+	for _, o := range pooled {
+		if !slices.ContainsFunc(roles, func(have Origin) bool { return have.Role == o.Role }) {
+			all = append(all, o)
+		}
+	}
+	return all
 }

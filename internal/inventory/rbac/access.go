@@ -1,0 +1,267 @@
+package rbac
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/castellan-project/castellan/internal/pve/usercfg"
+)
+
+// PathAccess is what an identity may at one path.
+type PathAccess struct {
+	Path  string   `json:"path"`
+	Roles []string `json:"roles"`
+	Privs []string `json:"privs"`
+	// From are the entries that give the roles, in words.
+	From []string `json:"from"`
+
+	set usercfg.Privs
+}
+
+// Ability is something that an identity can do, in plain words, and where.
+type Ability struct {
+	// Class names the kind of ability: "run-code-in-guests".
+	Class string `json:"class"`
+	Text  string `json:"text"`
+	// Privs are the privileges behind it.
+	Privs []string `json:"privs"`
+	Paths []string `json:"paths"`
+	// Escalates is true when the ability leads, or may lead, to permissions that the identity does not have; Note says how.
+	Escalates bool   `json:"escalates,omitempty"`
+	Note      string `json:"note,omitempty"`
+}
+
+// Access is everything that an identity may do.
+type Access struct {
+	Principal
+	Groups []string `json:"groups"`
+	// Paths are those at which something differs from the path above.
+	Paths []PathAccess `json:"paths"`
+	// Abilities in the order of how much they matter.
+	Abilities []Ability `json:"abilities"`
+}
+
+// topPaths are the paths that PVE itself looks at when it lists somebody's permissions
+// (PVE::RPCEnvironment::get_effective_permissions), and those below which other objects are.
+func topPaths() []string {
+	return []string{"/", "/access", "/access/groups", "/access/realm", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
+}
+
+// Paths returns all paths at which permissions may differ: the top ones, those of entries, and the objects of pools.
+func (e *Engine) Paths() []string {
+	paths := map[string]bool{}
+	for _, p := range topPaths() {
+		paths[p] = true
+	}
+	for p := range e.cfg.ACL {
+		paths[p] = true
+	}
+	for p := range e.pools {
+		paths[p] = true
+	}
+	return slices.Sorted(maps.Keys(paths))
+}
+
+// Access returns everything that an identity may do; false when nothing in user.cfg names it.
+func (e *Engine) Access(id string, now time.Time) (Access, bool) {
+	p, known := e.Principal(id, now)
+	a := Access{Principal: p, Groups: append([]string{}, e.groups[id]...), Paths: []PathAccess{}, Abilities: []Ability{}}
+	sets := map[string]usercfg.Privs{}
+	var all []PathAccess
+	for _, path := range e.Paths() {
+		perms := e.permissions(id, path)
+		sets[path] = perms.Set
+		above, hasAbove := aboveSet(sets, path)
+		if perms.Set == above && (hasAbove || perms.Set == 0) {
+			continue
+		}
+		all = append(all, PathAccess{Path: path, set: perms.Set})
+	}
+	for _, pa := range all {
+		pa.Privs = pa.set.Names()
+		pa.Roles, pa.From = e.explain(p, pa.Path)
+		a.Paths = append(a.Paths, pa)
+	}
+	a.Abilities = abilitiesAt(sets)
+	return a, known
+}
+
+// aboveSet is the set of privileges at the nearest path above that was looked at.
+func aboveSet(sets map[string]usercfg.Privs, path string) (usercfg.Privs, bool) {
+	for path != "/" {
+		path = path[:max(strings.LastIndexByte(path, '/'), 1)]
+		if s, ok := sets[path]; ok {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
+// explain names the roles at a path and where they come from.
+func (e *Engine) explain(p Principal, path string) (roles, from []string) {
+	id := p.ID
+	if p.Kind == "token" && !p.Separated {
+		id = p.Owner
+		from = append(from, "no privilege separation: all that "+p.Owner+" may")
+	}
+	roles = []string{}
+	if id == usercfg.RootUser {
+		return []string{Administrator}, append(from, "root@pam may do everything")
+	}
+	for _, o := range e.effective(id, path) {
+		roles = append(roles, o.Role)
+		from = append(from, o.Words(path))
+	}
+	slices.Sort(roles)
+	if len(from) == 0 {
+		from = []string{}
+	}
+	return slices.Compact(roles), from
+}
+
+// abilitiesAt finds the abilities that sets of privileges at paths amount to.
+func abilitiesAt(sets map[string]usercfg.Privs) []Ability {
+	paths := slices.Sorted(maps.Keys(sets))
+	found := []Ability{}
+	for _, k := range abilities() {
+		var at []string
+		var privs usercfg.Privs
+		for _, path := range paths {
+			if !k.at(path) {
+				continue
+			}
+			if held, ok := k.held(sets[path]); ok {
+				at = append(at, path)
+				privs |= held
+			}
+		}
+		if at = outermost(at, sets, k); len(at) > 0 {
+			found = append(found, Ability{Class: k.class, Text: k.text, Privs: privs.Names(), Paths: at, Escalates: k.note != "", Note: k.note})
+		}
+	}
+	return found
+}
+
+// outermost leaves out paths whose parent is listed already and says the same.
+func outermost(paths []string, sets map[string]usercfg.Privs, k ability) []string {
+	in := map[string]bool{}
+	var kept []string
+	for _, p := range paths { // sorted, so that a parent comes before its children
+		covered := false
+		for up := p; up != "/" && !covered; {
+			up = up[:max(strings.LastIndexByte(up, '/'), 1)]
+			if _, known := sets[up]; known {
+				covered = in[up]
+				break
+			}
+		}
+		in[p] = true
+		if !covered {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// ability is a class of what can be done. All of need and one of any are needed, at a path of one of the kinds.
+type ability struct {
+	class, text string
+	need, any   []string
+	// kinds are prefixes of paths: "/vms" means /vms and all below; "/" means every path at which such objects inherit.
+	kinds []string
+	// exact means that the path itself has to be one of the kinds.
+	exact bool
+	note  string
+}
+
+func (k ability) at(path string) bool {
+	for _, kind := range k.kinds {
+		if path == kind || path == "/" && !k.exact || !k.exact && strings.HasPrefix(path, kind+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (k ability) held(set usercfg.Privs) (usercfg.Privs, bool) {
+	need, any := usercfg.PrivsOf(k.need...), usercfg.PrivsOf(k.any...)
+	if !set.Has(need) || len(k.any) > 0 && set&any == 0 {
+		return 0, false
+	}
+	return need | set&any, need|set&any != 0
+}
+
+// abilities are the classes of what privileges amount to, most serious first. The privileges are those that the API demands of
+// the calls concerned (the permissions of the API schema of PVE 8.4 and 9.1).
+//
+// table: what privileges amount to in plain words
+func abilities() []ability {
+	guests, nodes, storages := []string{"/vms"}, []string{"/nodes"}, []string{"/storage"}
+	return []ability{
+		{class: "grant-everything", text: "grant permissions on everything, to anybody", need: []string{"Permissions.Modify"}, kinds: []string{"/"}, exact: true,
+			note: "can make itself Administrator"},
+		{class: "grant-permissions", text: "grant permissions", need: []string{"Permissions.Modify"},
+			kinds: []string{"/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}, note: "can give itself every role there"},
+		{class: "administer-cluster", text: "change the cluster: data centre options, cluster firewall, backup jobs, replication, notifications",
+			need: []string{"Sys.Modify"}, kinds: []string{"/"}, exact: true, note: "can switch off the firewall of all nodes and guests"},
+		{class: "administer-nodes", text: "change nodes: package sources, network, DNS, certificates, node firewall", need: []string{"Sys.Modify"}, kinds: nodes,
+			note: "a package source of its own becomes root on the node at the next upgrade"},
+		{class: "change-roles", text: "change what roles hold", need: []string{"Sys.Modify"}, kinds: []string{"/access"}, exact: true,
+			note: "can add privileges to a role that it has"},
+		{class: "become-users", text: "set passwords and e-mail of users, remove their second factors, make API tokens for them", need: []string{"User.Modify"},
+			kinds: []string{"/access/groups", "/access"}, note: "can act as any user of these groups other than root@pam, Administrators included"},
+		{class: "change-realms", text: "change where users log in: realms, their servers and synchronisation", need: []string{"Realm.Allocate"},
+			kinds: []string{"/access/realm", "/access"}, note: "can point a realm at a directory of its own and log in as its users"},
+		{class: "run-code-in-guests", text: "run programs and set passwords in guests through the agent", any: []string{"VM.GuestAgent.Unrestricted", "VM.Monitor"},
+			kinds: guests, note: "is root in every guest with the agent"},
+		{class: "write-files-in-guests", text: "write files in guests through the agent", need: []string{"VM.GuestAgent.FileWrite"}, kinds: guests,
+			note: "a file in the right place runs as root in the guest"},
+		{class: "read-files-in-guests", text: "read any file in guests through the agent", any: []string{"VM.GuestAgent.FileRead"}, kinds: guests},
+		{class: "allocate-storages", text: "add, change and remove storages", need: []string{"Datastore.Allocate"}, kinds: []string{"/storage"}, exact: true,
+			note: "a storage over a directory of the node exposes files that belong to root"},
+		{class: "destroy-volumes", text: "destroy volumes and backups on storages", need: []string{"Datastore.Allocate"}, kinds: storages},
+		{class: "steal-backups", text: "copy guests, with all that they hold, into backups", need: []string{"VM.Backup"}, kinds: guests},
+		{class: "destroy-guests", text: "create and destroy guests, and share its own permissions on them", need: []string{"VM.Allocate"}, kinds: guests},
+		{class: "guest-firewall", text: "change network cards and the firewall of guests", need: []string{"VM.Config.Network"}, kinds: guests,
+			note: "can switch off the guest's firewall or join another network"},
+		{class: "guest-disks", text: "attach, move and remove disks of guests", need: []string{"VM.Config.Disk"}, kinds: guests},
+		{class: "guest-hardware", text: "change hardware and options of guests",
+			any: []string{"VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Options"}, kinds: guests},
+		{class: "clone-guests", text: "clone guests, with all that they hold", need: []string{"VM.Clone"}, kinds: guests},
+		{class: "snapshots", text: "take guests back to an earlier state or snapshot them", any: []string{"VM.Snapshot", "VM.Snapshot.Rollback"}, kinds: guests},
+		{class: "guest-console", text: "see and use the consoles of guests", need: []string{"VM.Console"}, kinds: guests},
+		{class: "guest-power", text: "start, stop and reset guests", need: []string{"VM.PowerMgmt"}, kinds: guests},
+		{class: "move-guests", text: "migrate or replicate guests to other nodes", any: []string{"VM.Migrate", "VM.Replicate"}, kinds: guests},
+		{class: "node-console", text: "open a console on nodes (it asks for a login)", need: []string{"Sys.Console"}, kinds: nodes,
+			note: "with the password of a Linux account it is a shell on the node, past SSH's rules"},
+		{class: "node-power", text: "restart and shut down nodes", need: []string{"Sys.PowerMgmt"}, kinds: nodes},
+		{class: "accept-guests", text: "take in guests of other clusters", need: []string{"Sys.Incoming"}, kinds: []string{"/"}, exact: true},
+		{class: "reach-out", text: "make nodes fetch from addresses of its choice", need: []string{"Sys.AccessNetwork"}, kinds: nodes},
+		{class: "networks", text: "change virtual networks (SDN)", need: []string{"SDN.Allocate"}, kinds: []string{"/sdn"}},
+		{class: "map-devices", text: "choose which devices of nodes guests may have", need: []string{"Mapping.Modify"}, kinds: []string{"/mapping"}},
+		{class: "use-devices", text: "give mapped devices of nodes to guests", need: []string{"Mapping.Use"}, kinds: []string{"/mapping"}},
+		{class: "use-networks", text: "join guests to networks", need: []string{"SDN.Use"}, kinds: []string{"/sdn"}},
+		{class: "groups", text: "create and delete groups", need: []string{"Group.Allocate"}, kinds: []string{"/access"}},
+		{class: "create-users", text: "create users in realms", need: []string{"Realm.AllocateUser"}, kinds: []string{"/access/realm", "/access"}},
+		{class: "pools", text: "create pools and change what is in them", need: []string{"Pool.Allocate"}, kinds: []string{"/pool"}},
+		{class: "fill-storages", text: "allocate space and upload templates on storages", any: []string{"Datastore.AllocateSpace", "Datastore.AllocateTemplate"}, kinds: storages},
+		{class: "read-logs", text: "read the system logs of nodes", need: []string{"Sys.Syslog"}, kinds: nodes},
+		{class: "see-cluster", text: "see nodes, settings and users", need: []string{"Sys.Audit"}, kinds: []string{"/nodes", "/access"}},
+		{class: "see-guests", text: "see guests and their configuration", any: []string{"VM.Audit", "VM.GuestAgent.Audit"}, kinds: guests},
+		{class: "see-storages", text: "see storages and what they hold", need: []string{"Datastore.Audit"}, kinds: storages},
+		{class: "see-networks", text: "see virtual networks, mappings and pools", any: []string{"SDN.Audit", "Mapping.Audit", "Pool.Audit"},
+			kinds: []string{"/sdn", "/mapping", "/pool"}},
+	}
+}
+
+// Where says a list of paths in words, shortened.
+func Where(paths []string) string {
+	const most = 6
+	if len(paths) <= most {
+		return strings.Join(paths, ", ")
+	}
+	return strings.Join(paths[:most], ", ") + " and " + strconv.Itoa(len(paths)-most) + " more"
+}
