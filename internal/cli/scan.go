@@ -109,7 +109,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, args []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	judge := posture.NewJudge(f.env, f.chosen, f.waivers, f.attestations)
-	judge.Prepare(runtime.GOMAXPROCS(0))
+	go judge.Prepare(runtime.GOMAXPROCS(0)) // while the first target is read
 	rep := &posture.Report{Version: posture.ReportVersion, Tool: "castellan " + Version(), Profile: f.profile,
 		CatalogueDigest: posture.Digest(f.chosen), Targets: []posture.TargetReport{}}
 	out, err := a.newOutput(f, rep)
