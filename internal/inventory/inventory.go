@@ -95,7 +95,9 @@ type Node struct {
 	Here bool
 	// Addresses are the addresses of its corosync links in their order, and of its name in /etc/hosts; empty when unknown.
 	Addresses []string
-	Firewall  File[*firewall.File] // host.fw
+	// Named are those that /etc/hosts gives its name: the first is the one that PVE takes for the node's.
+	Named    []string
+	Firewall File[*firewall.File] // host.fw
 	// Network is /etc/network/interfaces with what it includes; Pending is interfaces.new, absent when nothing waits.
 	Network File[*netcfg.Config]
 	Pending File[*netcfg.Config]

@@ -228,7 +228,8 @@ func (rd *reader) nodes() {
 		if n == "" {
 			continue
 		}
-		node := &Node{Name: n, Here: n == c.Here, Addresses: addresses(links[n], hosts, n)}
+		node := &Node{Name: n, Here: n == c.Here, Named: named(hosts, n)}
+		node.Addresses = union(links[n], node.Named)
 		node.Firewall = load(r, path.Join(dir, "nodes", n, "host.fw"), parseFW(firewall.HostFile))
 		rd.network(node)
 		c.Nodes = append(c.Nodes, node)
@@ -255,9 +256,9 @@ func (rd *reader) here(names map[string]bool) string {
 	return ""
 }
 
-// addresses joins the links of a node with the addresses that /etc/hosts gives its name.
-func addresses(links []string, hosts []byte, name string) []string {
-	out := slices.Clone(links)
+// named are the addresses that /etc/hosts gives a name, without those of the loopback interface.
+func named(hosts []byte, name string) []string {
+	var out []string
 	for _, l := range host.Lines(hosts) {
 		l, _, _ = strings.Cut(l, "#")
 		f := strings.Fields(l)
@@ -265,6 +266,17 @@ func addresses(links []string, hosts []byte, name string) []string {
 			continue
 		}
 		out = append(out, f[0])
+	}
+	return out
+}
+
+// union joins two lists, each element once.
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
 	}
 	return out
 }
