@@ -3,6 +3,7 @@ package inventory
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -329,7 +330,8 @@ func API(r host.Reader, resource string) ([]byte, error) {
 // apiTimeout bounds one call of pvesh.
 const apiTimeout = 30 * time.Second
 
-// APICommand is the command that answers a resource of the API: "/cluster/resources", "/nodes/pve1/network".
+// APICommand is the command that answers a resource of the API: "/cluster/resources", "/nodes/pve1/network". Parameters follow a question
+// mark, encoded as in a URL: "/access/permissions?userid=alice%40pve"; pvesh takes them as options (--userid alice@pve).
 func APICommand(resource string) host.Command {
 	name := []byte("pvesh" + strings.ToLower(resource))
 	for i, b := range name {
@@ -337,7 +339,18 @@ func APICommand(resource string) host.Command {
 			name[i] = '-'
 		}
 	}
-	return host.Command{Name: string(name), Argv: []string{"pvesh", "get", resource, "--output-format", "json"}, Timeout: apiTimeout}
+	argv := []string{"pvesh", "get", resource}
+	if path, query, ok := strings.Cut(resource, "?"); ok {
+		argv[2] = path
+		for part := range strings.SplitSeq(query, "&") {
+			k, v, _ := strings.Cut(part, "=")
+			if text, err := url.QueryUnescape(v); err == nil {
+				v = text
+			}
+			argv = append(argv, "--"+k, v)
+		}
+	}
+	return host.Command{Name: string(name), Argv: append(argv, "--output-format", "json"), Timeout: apiTimeout}
 }
 
 func (rd *reader) guests() {

@@ -50,19 +50,56 @@ func topPaths() []string {
 	return []string{"/", "/access", "/access/groups", "/access/realm", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
 }
 
-// Paths returns all paths at which permissions may differ: the top ones, those of entries, and the objects of pools.
-func (e *Engine) Paths() []string {
+// pathsOf returns the paths at which the permissions of an identity may differ from those above: the top ones, those of entries
+// that concern it, and the objects of pools.
+func (e *Engine) pathsOf(id string) []string {
 	paths := map[string]bool{}
+	concern := func(member string) {
+		for _, p := range e.named[member] {
+			paths[p] = true
+		}
+	}
+	concern(id)
+	user := id
+	if owner, _, isToken := usercfg.SplitToken(id); isToken {
+		user = owner
+		concern(owner)
+	}
+	for _, g := range e.groups[user] {
+		concern("@" + g)
+	}
+	e.addPooled(paths)
 	for _, p := range topPaths() {
 		paths[p] = true
 	}
-	for p := range e.cfg.ACL {
-		paths[p] = true
-	}
-	for p := range e.pools {
-		paths[p] = true
-	}
 	return slices.Sorted(maps.Keys(paths))
+}
+
+// addPooled adds the objects of pools. A pool gives its objects what counts at /pool/NAME; that differs from what counts at
+// the objects only when an entry for pools, or one for all objects of a kind, makes a difference.
+func (e *Engine) addPooled(paths map[string]bool) {
+	everywhere := paths["/pool"] || paths["/vms"] || paths["/storage"]
+	some := everywhere
+	for p := range paths {
+		some = some || strings.HasPrefix(p, "/pool/")
+	}
+	if !some {
+		return
+	}
+	var add []string
+	for object, pools := range e.pools {
+		for _, pool := range pools {
+			for at := range prefixes("/pool/" + pool) {
+				if everywhere || len(at) > len("/pool") && paths[at] {
+					add = append(add, object)
+					break
+				}
+			}
+		}
+	}
+	for _, object := range add {
+		paths[object] = true
+	}
 }
 
 // Access returns everything that an identity may do; false when nothing in user.cfg names it.
@@ -71,7 +108,7 @@ func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 	a := Access{Principal: p, Groups: append([]string{}, e.groups[id]...), Paths: []PathAccess{}, Abilities: []Ability{}}
 	sets := map[string]usercfg.Privs{}
 	var all []PathAccess
-	for _, path := range e.Paths() {
+	for _, path := range e.pathsOf(id) {
 		perms := e.permissions(id, path)
 		sets[path] = perms.Set
 		above, hasAbove := aboveSet(sets, path)

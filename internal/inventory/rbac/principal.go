@@ -56,7 +56,7 @@ func (e *Engine) Principal(id string, now time.Time) (Principal, bool) {
 	p := Principal{ID: id, Kind: "user", State: Missing}
 	u := e.cfg.Users[id]
 	if u == nil {
-		return p, len(e.groups[id]) > 0 || e.named[id]
+		return p, len(e.groups[id])+len(e.named[id]) > 0
 	}
 	p.State = userState(u, now)
 	return p, true
@@ -90,7 +90,9 @@ func (e *Engine) Principals() []string {
 		ids[id] = true
 	}
 	for id := range e.named {
-		ids[id] = true
+		if usercfg.ValidUser(id) {
+			ids[id] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(ids))
 }

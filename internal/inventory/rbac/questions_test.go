@@ -266,6 +266,42 @@ func TestWhoCanAgrees(t *testing.T) {
 	})
 }
 
+// TestAccessLeavesNothingOut: at every path that user.cfg knows an identity has what the nearest path listed, or one above,
+// says.
+func TestAccessLeavesNothingOut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e, id := engineOf(drawConfig(t)), drawID(t)
+		a, _ := e.Access(id, time.Unix(0, 0))
+		listed := map[string][]string{}
+		for _, p := range a.Paths {
+			listed[p.Path] = p.Privs
+		}
+		for _, path := range []string{"/vms/100", "/vms/101", "/vms/200", "/storage/local", "/pool/p", "/pool/p/q", "/nodes/n", "/"} {
+			var want []string
+			for at := range prefixes(path) {
+				if privs, ok := listed[at]; ok {
+					want = privs
+				}
+			}
+			// What does not propagate counts at its path alone.
+			if got := e.Permissions(id, path).Set.Names(); listed[path] == nil && !slices.Equal(got, want) && len(got) > 0 {
+				if !subset(got, want) {
+					t.Fatalf("%s has %v at %s, the list says %v", id, got, path, want)
+				}
+			}
+		}
+	})
+}
+
+func subset(a, b []string) bool {
+	for _, x := range a {
+		if !slices.Contains(b, x) {
+			return false
+		}
+	}
+	return true
+}
+
 func engineOf(lines []string) *Engine {
 	cfg, _ := usercfg.Parse([]byte(strings.Join(lines, "\n")), 9)
 	e, _ := New(cfg)

@@ -34,8 +34,8 @@ type Engine struct {
 	groups map[string][]string
 	// pools that hold an object, by its path: "/vms/100", "/storage/local".
 	pools map[string][]string
-	// named are the users that entries name, also those that do not exist.
-	named map[string]bool
+	// named are the paths of the entries of each member: "alice@pve", "@ops", "alice@pve!ci"; also of those that do not exist.
+	named map[string][]string
 }
 
 // New prepares the answers. It fails for a configuration that was not read to its end.
@@ -46,7 +46,7 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 	if cfg.Incomplete != "" {
 		return nil, fmt.Errorf("user.cfg was not read to its end: %s", cfg.Incomplete)
 	}
-	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string]bool{}}
+	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string][]string{}}
 	for id, g := range cfg.Groups {
 		for m := range g.Members {
 			e.groups[m] = append(e.groups[m], id)
@@ -60,12 +60,18 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 			e.pools["/storage/"+s] = append(e.pools["/storage/"+s], id)
 		}
 	}
-	for _, n := range cfg.ACL {
+	for path, n := range cfg.ACL {
 		for id := range n.Users {
-			e.named[id] = true
+			e.named[id] = append(e.named[id], path)
+		}
+		for id := range n.Tokens {
+			e.named[id] = append(e.named[id], path)
+		}
+		for id := range n.Groups {
+			e.named["@"+id] = append(e.named["@"+id], path)
 		}
 	}
-	for _, list := range []map[string][]string{e.groups, e.pools} {
+	for _, list := range []map[string][]string{e.groups, e.pools, e.named} {
 		for _, names := range list {
 			slices.Sort(names)
 		}
@@ -75,6 +81,9 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 
 // Config is what the answers are about.
 func (e *Engine) Config() *usercfg.Config { return e.cfg }
+
+// Entries returns the paths of the entries for a member, sorted: "alice@pve", "@ops", "alice@pve!ci".
+func (e *Engine) Entries(member string) []string { return e.named[member] }
 
 // Groups returns the groups that name a user, sorted.
 func (e *Engine) Groups(user string) []string { return e.groups[user] }
