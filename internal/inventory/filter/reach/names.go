@@ -1,0 +1,195 @@
+package reach
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/castellan-project/castellan/internal/netset"
+)
+
+// Name is a set of addresses that the configuration names: an alias ("dc/office") or an ipset ("+dc/management").
+type Name struct {
+	Text string
+	Set  netset.Addrs
+}
+
+// Names finds names for sets of addresses.
+type Names struct {
+	v4, v6 family
+}
+
+// family is the named sets of one family, cut to it.
+type family struct {
+	names []named // by first address
+	exact map[string]string
+}
+
+type named struct {
+	text  string
+	set   netset.Addrs
+	first netip.Addr
+}
+
+// Bounds of what is tried: more names than a person reads at a glance help nobody.
+const (
+	maxNames      = 4   // names in one description
+	maxCandidates = 256 // named sets that are tried for one description
+)
+
+// NewNames prepares a list of named sets. Of two names for the same set the first counts.
+func NewNames(list []Name) *Names {
+	n := &Names{}
+	n.v4.fill(list, netset.Addrs.V4)
+	n.v6.fill(list, netset.Addrs.V6)
+	return n
+}
+
+func (f *family) fill(list []Name, cut func(netset.Addrs) netset.Addrs) {
+	f.exact = make(map[string]string, len(list))
+	for _, n := range list {
+		set := cut(n.Set)
+		if set.IsEmpty() || set.IsAny4() || set.IsAny6() {
+			continue
+		}
+		key := set.Key()
+		if _, ok := f.exact[key]; ok {
+			continue
+		}
+		f.exact[key] = n.Text
+		f.names = append(f.names, named{n.Text, set, set.First()})
+	}
+	slices.SortStableFunc(f.names, func(a, b named) int { return a.first.Compare(b.first) })
+}
+
+// Sources describes a set of source addresses of one family.
+type Sources struct {
+	// Everyone is true when it is every address of the family.
+	Everyone bool
+	// Prefixes are the addresses, as few prefixes as possible.
+	Prefixes []string
+	// Names are the aliases and ipsets whose union is exactly the set; empty when there are none.
+	Names []string
+	// Except is set when it is shorter to say who is not in the set.
+	Except *Sources
+}
+
+// Describe describes a set, which must be of one family.
+func (n *Names) Describe(set netset.Addrs) Sources {
+	s := n.plain(set)
+	if s.Everyone || len(s.Names) > 0 {
+		return s
+	}
+	all := netset.Any4()
+	if set.V4().IsEmpty() {
+		all = netset.Any6()
+	}
+	if rest := n.plain(all.Minus(set)); len(rest.Names) > 0 && len(s.Prefixes) > 1 || 2*len(rest.Prefixes) < len(s.Prefixes) {
+		s.Except = &rest
+	}
+	return s
+}
+
+func (n *Names) plain(set netset.Addrs) Sources {
+	if set.IsAny4() || set.IsAny6() {
+		return Sources{Everyone: true, Prefixes: texts(set)}
+	}
+	f := &n.v4
+	if set.V4().IsEmpty() {
+		f = &n.v6
+	}
+	return Sources{Prefixes: texts(set), Names: f.find(set)}
+}
+
+// find returns names whose union is the set: one that is equal, or a few that together are.
+func (f *family) find(set netset.Addrs) []string {
+	if set.IsEmpty() {
+		return nil
+	}
+	if text, ok := f.exact[set.Key()]; ok {
+		return []string{text}
+	}
+	var inside []named
+	tried := 0
+	for _, r := range set.Ranges() {
+		i, _ := slices.BinarySearchFunc(f.names, r.From(), func(n named, a netip.Addr) int {
+			if n.first.Less(a) {
+				return -1
+			}
+			return 1
+		})
+		for ; i < len(f.names) && !r.To().Less(f.names[i].first); i++ {
+			if tried++; tried > maxCandidates {
+				return nil
+			}
+			if set.Covers(f.names[i].set) {
+				inside = append(inside, f.names[i])
+			}
+		}
+	}
+	return cover(set, inside)
+}
+
+// cover takes the set that adds most, until the union is the whole.
+func cover(set netset.Addrs, inside []named) []string {
+	var out []string
+	for len(out) < maxNames && !set.IsEmpty() {
+		slices.SortStableFunc(inside, func(a, b named) int {
+			return cmp.Compare(b.set.Intersect(set).Size(), a.set.Intersect(set).Size())
+		})
+		if len(inside) == 0 || !inside[0].set.Overlaps(set) {
+			return nil
+		}
+		out = append(out, inside[0].text)
+		set = set.Minus(inside[0].set)
+		inside = inside[1:]
+	}
+	if !set.IsEmpty() {
+		return nil
+	}
+	slices.Sort(out)
+	return out
+}
+
+func texts(set netset.Addrs) []string {
+	out := []string{}
+	for _, p := range set.Prefixes() {
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+			continue
+		}
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// maxShown is the number of prefixes that a text shows.
+const maxShown = 12
+
+// String is the description in words: "everyone", "+dc/management", "10.0.0.0/8, 192.0.2.1", "everyone except dc/office".
+func (s Sources) String() string {
+	switch {
+	case s.Everyone:
+		return "everyone"
+	case len(s.Names) > 0:
+		return list(s.Names)
+	case s.Except != nil:
+		return "everyone except " + s.Except.String()
+	}
+	return list(s.Prefixes)
+}
+
+func list(items []string) string {
+	text := ""
+	for i, s := range items {
+		if i == maxShown {
+			return text + " and " + strconv.Itoa(len(items)-i) + " more"
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += s
+	}
+	return text
+}

@@ -1,0 +1,85 @@
+package reach
+
+import (
+	"github.com/castellan-project/castellan/internal/inventory/filter"
+	"github.com/castellan-project/castellan/internal/netset"
+)
+
+// Part is the packets about which one step decides.
+type Part struct {
+	Region  netset.Region
+	Verdict filter.Verdict
+	Why     filter.Reason
+	// Stage is the name of the stage that the step is in.
+	Stage string
+	// Rest is true for the last step of a stage, which decides about what is left.
+	Rest bool
+}
+
+// Partition sends all packets of a space through the stages of a path. The parts are disjoint and together they are the
+// space: nothing is sampled, nothing is left out. Frames carry the address of their NIC, so the MAC filter stops none.
+// A path without stages accepts everything, with the reason given.
+func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reason) []Part {
+	if space.IsEmpty() {
+		return nil
+	}
+	if len(path) == 0 {
+		return []Part{{Region: space, Verdict: filter.Accept, Why: unfiltered, Rest: true}}
+	}
+	var out []Part
+	for i, stage := range path {
+		parts := pass(space, stage)
+		if i == len(path)-1 {
+			return append(out, parts...)
+		}
+		var on []netset.Box
+		for _, p := range parts {
+			if p.Verdict == filter.Accept {
+				on = append(on, p.Region.Boxes()...)
+			} else {
+				out = append(out, p)
+			}
+		}
+		if len(on) == 0 {
+			return out
+		}
+		space = netset.Disjoint(on).Simplify()
+	}
+	return out
+}
+
+// pass splits the packets that come to a stage by the step that decides.
+func pass(pending netset.Region, stage *filter.Stage) []Part {
+	var out []Part
+	for i := range stage.Steps {
+		st := &stage.Steps[i]
+		var hit []netset.Box
+		for _, b := range st.Match {
+			var in netset.Region
+			in, pending = pending.Split(b)
+			hit = append(hit, in.Boxes()...)
+		}
+		if len(hit) > 0 {
+			out = append(out, Part{Region: netset.Disjoint(hit), Verdict: st.Verdict, Why: st.Why, Stage: stage.Name, Rest: i == len(stage.Steps)-1})
+		}
+		if pending.IsEmpty() {
+			break
+		}
+	}
+	return out
+}
+
+// space is all packets of a family with some services to one machine.
+func space(family int, service netset.Services, source netset.Addrs) netset.Region {
+	b := netset.Box{Source: netset.Any4(), Dest: netset.Any4(), Service: service, Class: netset.Unicast}
+	if family == 6 {
+		b.Source, b.Dest = netset.Any6(), netset.Any6()
+	}
+	if !source.IsEmpty() {
+		b.Source = b.Source.Intersect(source)
+	}
+	if b.IsEmpty() {
+		return netset.Region{}
+	}
+	return netset.RegionOf(b)
+}
