@@ -187,7 +187,7 @@ func TestLenience(t *testing.T) {
 		{"kept in a container", "lxc", "cores: 2\ncores: x\n", "cores", "x", []string{"2: cores: not an integer; PVE keeps it (warned)", "1: cores is set again in line 2, which counts (skipped)"}},
 		{"unknown key", "qemu", "floppy: a\n", "floppy", "(unset)", []string{"1: floppy: PVE knows no such setting (skipped)"}},
 		{"delete outside of pending", "qemu", "delete: net0\n", "delete", "(unset)", []string{"1: delete is for the pending section only (skipped)"}},
-		{"indented", "qemu", " cores: 2\n", "cores", "(unset)", []string{`1: not a line "key: value": " cores: 2" (skipped)`}},
+		{"indented", "qemu", " cores: 2\n", "cores", "(unset)", []string{`1: not a line "key: value": " cores:" (skipped)`}},
 		{"carriage returns", "qemu", "cores: 2\r\n", "cores", "2", nil},
 		{"no blank needed", "qemu", "cores:2\n", "cores", "2", nil},
 		{"no value", "qemu", "cores:\n", "cores", "(unset)", []string{`1: not a line "key: value": "cores:" (skipped)`}},

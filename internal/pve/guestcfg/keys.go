@@ -195,11 +195,11 @@ func refuseProperties(f form, value string) string {
 		name, v, ok := strings.Cut(part, "=")
 		switch {
 		case !ok && f == list:
-			return "a value without a name: " + clip(part)
+			return "a value without a name"
 		case !ok:
 			name = ""
 		case name == "" || v == "":
-			return "a property without a name or value: " + clip(part)
+			return "a property without a name or value: " + clip(beforeValue(part))
 		}
 		for _, n := range names {
 			if n == name {

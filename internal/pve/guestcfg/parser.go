@@ -67,7 +67,7 @@ func (p *parser) read(line string) {
 	case ok:
 		p.set(key, value)
 	default:
-		p.say(pve.Skipf(p.line, "not a line \"key: value\": %q", clip(trimmed)))
+		p.say(pve.Skipf(p.line, "not a line \"key: value\": %q", clip(beforeValue(trimmed))))
 	}
 }
 
@@ -283,6 +283,14 @@ func (p *parser) rawLine(line string) bool {
 	}
 	p.to.Entries = append(p.to.Entries, e)
 	return true
+}
+
+// beforeValue leaves out what follows the first ":" or "=": it may be a secret.
+func beforeValue(line string) string {
+	if i := strings.IndexAny(line, ":="); i >= 0 {
+		return line[:i+1]
+	}
+	return line
 }
 
 // clip shortens hostile text for a message.

@@ -1,0 +1,339 @@
+package exposure
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/inventory"
+	"github.com/castellan-project/castellan/internal/pve/tasklog"
+)
+
+// State is what a running cluster tells about a guest.
+type State struct {
+	// Status is running, stopped, paused and so on; "" when not known.
+	Status string `json:"status,omitempty"`
+	// Uptime is in seconds.
+	Uptime int64 `json:"uptime,omitempty"`
+	// QEMU is the version that runs (major, minor, micro; PVE does not tell the revision of the package), Machine the
+	// emulated board with its version. Both are empty for containers and for machines that are stopped.
+	QEMU    string `json:"running_qemu,omitempty"`
+	Machine string `json:"running_machine,omitempty"`
+	// LastStart is the last start in the task log of the node; zero when there is none. NotSince is true when the log
+	// reaches back to LogBegin and the guest was not started in that time.
+	LastStart time.Time `json:"last_start,omitzero"`
+	NotSince  bool      `json:"-"`
+	LogBegin  time.Time `json:"-"`
+}
+
+// States is the state of all guests, by VMID.
+type States struct {
+	ByID map[int]State
+	// Source is where the status comes from; Err why it is not known.
+	Source string
+	Err    error
+	// Installed is the version of pve-qemu-kvm by node, without its revision, where it is known.
+	Installed map[string]string
+}
+
+// Of returns the state of a guest, and whether its status is known.
+func (s *States) Of(id int) (State, bool) {
+	st, ok := s.ByID[id]
+	return st, ok && st.Status != ""
+}
+
+// Files that tell the state of guests without the API. pmxcfs gives in .rrd what the nodes last broadcast of their guests
+// (pve-manager PVE/Service/pvestatd.pm, PVE/API2Tools.pm).
+const (
+	fileBroadcast = "/etc/pve/.rrd"
+	fileTasks     = "/var/log/pve/tasks/index"
+	fileOldTasks  = "/var/log/pve/tasks/index.1"
+	fileDpkg      = "/var/lib/dpkg/status"
+	fileModels    = "/etc/pve/virtual-guest/cpu-models.conf"
+)
+
+// Needs lists what ReadStates asks for on a target without commands.
+func Needs() []host.Need {
+	return []host.Need{{Read: fileBroadcast}, {Read: fileTasks}, {Read: fileOldTasks}, {Read: fileModels}}
+}
+
+// Models reads the CPU models that administrators defined. Without the file there are none.
+func Models(r host.Reader) map[string]Model {
+	b, err := r.ReadFile(fileModels)
+	if err != nil {
+		return nil
+	}
+	return ParseModels(b)
+}
+
+// ReadStates asks for the state of all guests: the API, else what the nodes broadcast.
+func ReadStates(r host.Reader, c *inventory.Cluster) *States {
+	s := &States{ByID: map[int]State{}, Installed: map[string]string{}}
+	s.resources(r)
+	if s.Err != nil {
+		s.broadcast(r)
+	}
+	if s.Err == nil {
+		for _, n := range c.Nodes {
+			s.running(r, n.Name)
+		}
+	}
+	s.tasks(r)
+	return s
+}
+
+// resources reads /cluster/resources.
+func (s *States) resources(r host.Reader) {
+	s.Source = "/cluster/resources"
+	b, err := inventory.API(r, s.Source)
+	if err != nil {
+		s.Err = err
+		return
+	}
+	var list []struct {
+		Type, Status string
+		VMID         int
+		Uptime       float64
+	}
+	if err := json.Unmarshal(b, &list); err != nil {
+		s.Err = fmt.Errorf("cannot read the answer of %s: %w", s.Source, err)
+		return
+	}
+	for _, g := range list {
+		if (g.Type == "qemu" || g.Type == "lxc") && g.VMID > 0 && g.Status != "unknown" {
+			s.ByID[g.VMID] = State{Status: Clip(g.Status), Uptime: int64(g.Uptime)}
+		}
+	}
+}
+
+// broadcast reads lines "pve2.3-vm/100:uptime:name:status:..." or "pve-vm-9.0/100:...".
+func (s *States) broadcast(r host.Reader) {
+	b, err := r.ReadFile(fileBroadcast)
+	if err != nil {
+		return // the API's error says more
+	}
+	s.Source, s.Err = fileBroadcast, nil
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 5)
+		kind, id, ok := strings.Cut(f[0], "/")
+		if !ok || len(f) < 4 || !strings.Contains(kind, "-vm") {
+			continue
+		}
+		n, err := strconv.Atoi(id)
+		if err != nil || n < 1 {
+			continue
+		}
+		up, _ := strconv.ParseInt(f[1], 10, 64)
+		s.ByID[n] = State{Status: Clip(f[3]), Uptime: up}
+	}
+}
+
+// running reads which QEMU the machines of a node run, and which one is installed there.
+func (s *States) running(r host.Reader, node string) {
+	cmd := inventory.APICommand("/nodes/" + node + "/qemu")
+	cmd.Argv = append(cmd.Argv, "--full", "1")
+	out, err := r.Run(cmd)
+	if err != nil || out.Code != 0 {
+		return
+	}
+	var list []struct {
+		VMID    int
+		QEMU    string `json:"running-qemu"`
+		Machine string `json:"running-machine"`
+	}
+	if json.Unmarshal(out.Stdout, &list) != nil {
+		return
+	}
+	any := false
+	for _, g := range list {
+		if st, ok := s.ByID[g.VMID]; ok && g.QEMU != "" {
+			st.QEMU, st.Machine = Clip(g.QEMU), Clip(g.Machine)
+			s.ByID[g.VMID] = st
+			any = true
+		}
+	}
+	if !any {
+		return
+	}
+	b, err := inventory.API(r, "/nodes/"+node+"/apt/versions")
+	var packages []struct{ Package, OldVersion string }
+	if err == nil && json.Unmarshal(b, &packages) == nil {
+		for _, p := range packages {
+			if p.Package == "pve-qemu-kvm" {
+				s.Installed[node] = upstream(p.OldVersion)
+			}
+		}
+	}
+}
+
+// upstream is a version without the revision of the package: "10.1.2-7" is "10.1.2".
+func upstream(v string) string {
+	v, _, _ = strings.Cut(v, "-")
+	return Clip(v)
+}
+
+// tasks finds the last start of each guest in the task log of the node that was read.
+func (s *States) tasks(r host.Reader) {
+	var all []tasklog.Task
+	for _, f := range []string{fileTasks, fileOldTasks} {
+		if b, err := r.ReadFile(f); err == nil {
+			found, _ := tasklog.Parse(b)
+			all = append(all, found...)
+		}
+	}
+	var begin time.Time
+	starts := map[int]time.Time{}
+	for _, t := range all {
+		if begin.IsZero() || t.Start.Before(begin) {
+			begin = t.Start
+		}
+		switch t.Type {
+		case "qmstart", "vzstart", "qmrestore", "vzrestore", "qmcreate", "vzcreate", "qmclone", "vzclone", "qmreboot", "vzreboot", "qmigrate", "vzmigrate":
+			if id, err := strconv.Atoi(t.ID); err == nil && t.Start.After(starts[id]) {
+				starts[id] = t.Start
+			}
+		}
+	}
+	if begin.IsZero() {
+		return
+	}
+	for id, st := range s.ByID {
+		st.LogBegin, st.LastStart = begin, starts[id]
+		st.NotSince = st.LastStart.IsZero()
+		s.ByID[id] = st
+	}
+}
+
+// Outdated reports whether a machine runs an older QEMU than the one that is installed on its node. Known is false when
+// one of the versions is not known.
+func (s *States) Outdated(g *inventory.Guest) (outdated, known bool) {
+	running, installed := s.ByID[g.ID].QEMU, s.Installed[g.Node]
+	if running == "" || installed == "" {
+		return false, false
+	}
+	return older(running, installed), true
+}
+
+// older compares versions of dotted numbers.
+func older(a, b string) bool {
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range max(len(as), len(bs)) {
+		x, y := 0, 0
+		if i < len(as) {
+			x, _ = strconv.Atoi(as[i])
+		}
+		if i < len(bs) {
+			y, _ = strconv.Atoi(bs[i])
+		}
+		if x != y {
+			return x < y
+		}
+	}
+	return false
+}
+
+// Older reports whether QEMU version a is before b.
+func Older(a, b string) bool { return older(a, b) }
+
+// Orphan is a volume of a storage that no guest has in its configuration.
+type Orphan struct {
+	Storage string `json:"storage"`
+	Volume  string `json:"volume"`
+	Size    int64  `json:"size"`
+	// VMID is in the name of the volume; Gone is true when there is no such guest.
+	VMID int  `json:"vmid"`
+	Gone bool `json:"gone"`
+}
+
+// Orphans lists the volumes with disks that nobody uses, as far as the contents of storages are known: asked is how many
+// storages answered.
+func Orphans(r host.Reader, c *inventory.Cluster, storages []string) (orphans []Orphan, asked int) {
+	used, ids := references(c)
+	seen := map[string]bool{}
+	for _, n := range c.Nodes {
+		for _, storage := range storages {
+			b, err := inventory.API(r, "/nodes/"+n.Name+"/storage/"+storage+"/content")
+			if err != nil {
+				continue
+			}
+			var list []struct {
+				Volid, Content string
+				Size           float64
+				VMID           json.Number
+			}
+			if json.Unmarshal(b, &list) != nil {
+				continue
+			}
+			asked++
+			for _, v := range list {
+				id, _ := strconv.Atoi(v.VMID.String())
+				if v.Content != "images" && v.Content != "rootdir" || used[v.Volid] || used[tail(v.Volid)] || seen[v.Volid] || strings.Contains(v.Volid, "-cloudinit") ||
+					strings.Contains(v.Volid, "-state-") {
+					continue
+				}
+				seen[v.Volid] = true
+				orphans = append(orphans, Orphan{Storage: storage, Volume: Clip(v.Volid), Size: int64(v.Size), VMID: id, Gone: !ids[id]})
+			}
+		}
+	}
+	return orphans, asked
+}
+
+// tail is the volume without the base that it is a clone of.
+func tail(volid string) string {
+	storage, name, ok := strings.Cut(volid, ":")
+	if !ok {
+		return volid
+	}
+	return storage + ":" + path.Base(name)
+}
+
+// references lists the volumes that configurations name, snapshots and pending changes included.
+func references(c *inventory.Cluster) (used map[string]bool, ids map[int]bool) {
+	used, ids = map[string]bool{}, map[int]bool{}
+	for _, g := range c.Guests {
+		ids[g.ID] = true
+		cfg, err := g.Config.Get()
+		if err != nil || cfg == nil {
+			continue
+		}
+		for _, v := range cfg.Volumes() {
+			used[v.ID()], used[tail(v.ID())] = true, true // what is unused has an owner: Life tells
+		}
+		for _, v := range cfg.Pending.Volumes() {
+			used[v.ID()] = true
+		}
+		for i := range cfg.Snapshots {
+			for _, v := range cfg.Snapshots[i].Volumes() {
+				used[v.ID()] = true
+			}
+			used[cfg.Snapshots[i].VMState] = true
+		}
+	}
+	return used, ids
+}
+
+// Storages lists the storages that disks of guests lie on, sorted.
+func Storages(c *inventory.Cluster) []string {
+	seen := map[string]bool{}
+	var all []string
+	for _, g := range c.Guests {
+		cfg, err := g.Config.Get()
+		if err != nil || cfg == nil {
+			continue
+		}
+		for _, v := range cfg.Volumes() {
+			if v.Storage != "" && !v.CDROM && !seen[v.Storage] {
+				seen[v.Storage] = true
+				all = append(all, v.Storage)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
