@@ -17,8 +17,6 @@ type PathAccess struct {
 	Privs []string `json:"privs"`
 	// From are the entries that give the roles, in words.
 	From []string `json:"from"`
-
-	set usercfg.Privs
 }
 
 // Ability is something that an identity can do, in plain words, and where.
@@ -102,39 +100,47 @@ func (e *Engine) addPooled(paths map[string]bool) {
 	}
 }
 
-// Access returns everything that an identity may do; false when nothing in user.cfg names it.
+// Access returns everything that an identity may do; false when nothing in user.cfg names it. A path that ends with "/*" stands for all
+// that is below without entries of its own: an entry that is not passed down replaces others at its path and nowhere else.
 func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 	p, known := e.Principal(id, now)
 	a := Access{Principal: p, Groups: append([]string{}, e.groups[id]...), Paths: []PathAccess{}, Abilities: []Ability{}}
 	sets := map[string]usercfg.Privs{}
-	var all []PathAccess
 	for _, path := range e.pathsOf(id) {
-		perms := e.permissions(id, path)
-		sets[path] = perms.Set
-		above, hasAbove := aboveSet(sets, path)
-		if perms.Set == above && (hasAbove || perms.Set == 0) {
-			continue
+		for _, at := range []string{path, below(path)} {
+			set := e.permissions(id, at).Set
+			sets[at] = set
+			if above, ok := sets[above(at, sets)]; set == above && (ok || set == 0) {
+				continue
+			}
+			pa := PathAccess{Path: at, Privs: set.Names()}
+			pa.Roles, pa.From = e.explain(p, at)
+			a.Paths = append(a.Paths, pa)
 		}
-		all = append(all, PathAccess{Path: path, set: perms.Set})
-	}
-	for _, pa := range all {
-		pa.Privs = pa.set.Names()
-		pa.Roles, pa.From = e.explain(p, pa.Path)
-		a.Paths = append(a.Paths, pa)
 	}
 	a.Abilities = abilitiesAt(sets)
 	return a, known
 }
 
-// aboveSet is the set of privileges at the nearest path above that was looked at.
-func aboveSet(sets map[string]usercfg.Privs, path string) (usercfg.Privs, bool) {
+// below is the path that stands for everything below a path that has no entries. "*" occurs in no real path.
+func below(path string) string { return strings.TrimSuffix(path, "/") + "/*" }
+
+// above is what a path has its permissions from when it has no entries of its own: of "/vms/*" it is "/vms", of "/vms/100" it is
+// "/vms/*". Of "/" it is nothing.
+func above(path string, sets map[string]usercfg.Privs) string {
+	if parent, ok := strings.CutSuffix(path, "/*"); ok {
+		if parent == "" {
+			return "/"
+		}
+		return parent
+	}
 	for path != "/" {
 		path = path[:max(strings.LastIndexByte(path, '/'), 1)]
-		if s, ok := sets[path]; ok {
-			return s, true
+		if _, ok := sets[path]; ok {
+			return below(path)
 		}
 	}
-	return 0, false
+	return ""
 }
 
 // explain names the roles at a path and where they come from.
@@ -167,7 +173,7 @@ func abilitiesAt(sets map[string]usercfg.Privs) []Ability {
 		var at []string
 		var privs usercfg.Privs
 		for _, path := range paths {
-			if !k.at(path) {
+			if !k.asks(path) {
 				continue
 			}
 			if held, ok := k.held(sets[path]); ok {
@@ -175,52 +181,33 @@ func abilitiesAt(sets map[string]usercfg.Privs) []Ability {
 				privs |= held
 			}
 		}
-		if at = outermost(at, sets, k); len(at) > 0 {
+		if at = outermost(at, sets); len(at) > 0 {
 			found = append(found, Ability{Class: k.class, Text: k.text, Privs: privs.Names(), Paths: at, Escalates: k.note != "", Note: k.note})
 		}
 	}
 	return found
 }
 
-// outermost leaves out paths whose parent is listed already and says the same.
-func outermost(paths []string, sets map[string]usercfg.Privs, k ability) []string {
+// outermost leaves out paths for which the one above says the same.
+func outermost(paths []string, sets map[string]usercfg.Privs) []string {
 	in := map[string]bool{}
-	var kept []string
-	for _, p := range paths { // sorted, so that a parent comes before its children
-		covered := false
-		for up := p; up != "/" && !covered; {
-			up = up[:max(strings.LastIndexByte(up, '/'), 1)]
-			if _, known := sets[up]; known {
-				covered = in[up]
-				break
-			}
-		}
+	for _, p := range paths {
 		in[p] = true
-		if !covered {
-			kept = append(kept, p)
-		}
 	}
-	return kept
+	return slices.DeleteFunc(paths, func(p string) bool { return in[above(p, sets)] })
 }
 
-// ability is a class of what can be done. All of need and one of any are needed, at a path of one of the kinds.
+// ability is a class of what can be done. All of need and one of any are needed at a path that the API asks about.
 type ability struct {
 	class, text string
 	need, any   []string
-	// kinds are prefixes of paths: "/vms" means /vms and all below; "/" means every path at which such objects inherit.
-	kinds []string
-	// exact means that the path itself has to be one of the kinds.
-	exact bool
-	note  string
+	// at are the paths that the API asks about, of are those whose objects it asks about: of "/vms" means /vms/100.
+	at, of []string
+	note   string
 }
 
-func (k ability) at(path string) bool {
-	for _, kind := range k.kinds {
-		if path == kind || path == "/" && !k.exact || !k.exact && strings.HasPrefix(path, kind+"/") {
-			return true
-		}
-	}
-	return false
+func (k ability) asks(path string) bool {
+	return slices.Contains(k.at, path) || slices.ContainsFunc(k.of, func(kind string) bool { return strings.HasPrefix(path, kind+"/") })
 }
 
 func (k ability) held(set usercfg.Privs) (usercfg.Privs, bool) {
@@ -238,59 +225,59 @@ func (k ability) held(set usercfg.Privs) (usercfg.Privs, bool) {
 func abilities() []ability {
 	guests, nodes, storages := []string{"/vms"}, []string{"/nodes"}, []string{"/storage"}
 	return []ability{
-		{class: "grant-everything", text: "grant permissions on everything, to anybody", need: []string{"Permissions.Modify"}, kinds: []string{"/"}, exact: true,
+		{class: "grant-everything", text: "grant permissions on everything, to anybody", need: []string{"Permissions.Modify"}, at: []string{"/"},
 			note: "can make itself Administrator"},
 		{class: "grant-permissions", text: "grant permissions", need: []string{"Permissions.Modify"},
-			kinds: []string{"/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}, note: "can give itself every role there"},
+			of: []string{"/access", "/mapping", "/nodes", "/pool", "/sdn", "/storage", "/vms"}, at: []string{"/access"}, note: "can give itself every role there"},
 		{class: "administer-cluster", text: "change the cluster: data centre options, cluster firewall, backup jobs, replication, notifications",
-			need: []string{"Sys.Modify"}, kinds: []string{"/"}, exact: true, note: "can switch off the firewall of all nodes and guests"},
-		{class: "administer-nodes", text: "change nodes: package sources, network, DNS, certificates, node firewall", need: []string{"Sys.Modify"}, kinds: nodes,
+			need: []string{"Sys.Modify"}, at: []string{"/"}, note: "can switch off the firewall of all nodes and guests"},
+		{class: "administer-nodes", text: "change nodes: package sources, network, DNS, certificates, node firewall", need: []string{"Sys.Modify"}, of: nodes,
 			note: "a package source of its own becomes root on the node at the next upgrade"},
-		{class: "change-roles", text: "change what roles hold", need: []string{"Sys.Modify"}, kinds: []string{"/access"}, exact: true,
+		{class: "change-roles", text: "change what roles hold", need: []string{"Sys.Modify"}, at: []string{"/access"},
 			note: "can add privileges to a role that it has"},
 		{class: "become-users", text: "set passwords and e-mail of users, remove their second factors, make API tokens for them", need: []string{"User.Modify"},
-			kinds: []string{"/access/groups", "/access"}, note: "can act as any user of these groups other than root@pam, Administrators included"},
+			at: []string{"/access/groups"}, of: []string{"/access/groups"}, note: "can act as any user of these groups other than root@pam, Administrators included"},
 		{class: "change-realms", text: "change where users log in: realms, their servers and synchronisation", need: []string{"Realm.Allocate"},
-			kinds: []string{"/access/realm", "/access"}, note: "can point a realm at a directory of its own and log in as its users"},
+			at: []string{"/access/realm"}, note: "can point a realm at a directory of its own and log in as its users"},
 		{class: "run-code-in-guests", text: "run programs and set passwords in guests through the agent", any: []string{"VM.GuestAgent.Unrestricted", "VM.Monitor"},
-			kinds: guests, note: "is root in every guest with the agent"},
-		{class: "write-files-in-guests", text: "write files in guests through the agent", need: []string{"VM.GuestAgent.FileWrite"}, kinds: guests,
+			of: guests, note: "is root in every guest with the agent"},
+		{class: "write-files-in-guests", text: "write files in guests through the agent", need: []string{"VM.GuestAgent.FileWrite"}, of: guests,
 			note: "a file in the right place runs as root in the guest"},
-		{class: "read-files-in-guests", text: "read any file in guests through the agent", any: []string{"VM.GuestAgent.FileRead"}, kinds: guests},
-		{class: "allocate-storages", text: "add, change and remove storages", need: []string{"Datastore.Allocate"}, kinds: []string{"/storage"}, exact: true,
+		{class: "read-files-in-guests", text: "read any file in guests through the agent", any: []string{"VM.GuestAgent.FileRead"}, of: guests},
+		{class: "allocate-storages", text: "add, change and remove storages", need: []string{"Datastore.Allocate"}, at: []string{"/storage"},
 			note: "a storage over a directory of the node exposes files that belong to root"},
-		{class: "destroy-volumes", text: "destroy volumes and backups on storages", need: []string{"Datastore.Allocate"}, kinds: storages},
-		{class: "steal-backups", text: "copy guests, with all that they hold, into backups", need: []string{"VM.Backup"}, kinds: guests},
-		{class: "destroy-guests", text: "create and destroy guests, and share its own permissions on them", need: []string{"VM.Allocate"}, kinds: guests},
-		{class: "guest-firewall", text: "change network cards and the firewall of guests", need: []string{"VM.Config.Network"}, kinds: guests,
+		{class: "destroy-volumes", text: "destroy volumes and backups on storages", need: []string{"Datastore.Allocate"}, of: storages},
+		{class: "steal-backups", text: "copy guests, with all that they hold, into backups", need: []string{"VM.Backup"}, of: guests},
+		{class: "destroy-guests", text: "create and destroy guests, and share its own permissions on them", need: []string{"VM.Allocate"}, of: guests},
+		{class: "guest-firewall", text: "change network cards and the firewall of guests", need: []string{"VM.Config.Network"}, of: guests,
 			note: "can switch off the guest's firewall or join another network"},
-		{class: "guest-disks", text: "attach, move and remove disks of guests", need: []string{"VM.Config.Disk"}, kinds: guests},
+		{class: "guest-disks", text: "attach, move and remove disks of guests", need: []string{"VM.Config.Disk"}, of: guests},
 		{class: "guest-hardware", text: "change hardware and options of guests",
-			any: []string{"VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Options"}, kinds: guests},
-		{class: "clone-guests", text: "clone guests, with all that they hold", need: []string{"VM.Clone"}, kinds: guests},
-		{class: "snapshots", text: "take guests back to an earlier state or snapshot them", any: []string{"VM.Snapshot", "VM.Snapshot.Rollback"}, kinds: guests},
-		{class: "guest-console", text: "see and use the consoles of guests", need: []string{"VM.Console"}, kinds: guests},
-		{class: "guest-power", text: "start, stop and reset guests", need: []string{"VM.PowerMgmt"}, kinds: guests},
-		{class: "move-guests", text: "migrate or replicate guests to other nodes", any: []string{"VM.Migrate", "VM.Replicate"}, kinds: guests},
-		{class: "node-console", text: "open a console on nodes (it asks for a login)", need: []string{"Sys.Console"}, kinds: nodes,
+			any: []string{"VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Options"}, of: guests},
+		{class: "clone-guests", text: "clone guests, with all that they hold", need: []string{"VM.Clone"}, of: guests},
+		{class: "snapshots", text: "take guests back to an earlier state or snapshot them", any: []string{"VM.Snapshot", "VM.Snapshot.Rollback"}, of: guests},
+		{class: "guest-console", text: "see and use the consoles of guests", need: []string{"VM.Console"}, of: guests},
+		{class: "guest-power", text: "start, stop and reset guests", need: []string{"VM.PowerMgmt"}, of: guests},
+		{class: "move-guests", text: "migrate or replicate guests to other nodes", any: []string{"VM.Migrate", "VM.Replicate"}, of: guests},
+		{class: "node-console", text: "open a console on nodes (it asks for a login)", need: []string{"Sys.Console"}, of: nodes,
 			note: "with the password of a Linux account it is a shell on the node, past SSH's rules"},
-		{class: "node-power", text: "restart and shut down nodes", need: []string{"Sys.PowerMgmt"}, kinds: nodes},
-		{class: "accept-guests", text: "take in guests of other clusters", need: []string{"Sys.Incoming"}, kinds: []string{"/"}, exact: true},
-		{class: "reach-out", text: "make nodes fetch from addresses of its choice", need: []string{"Sys.AccessNetwork"}, kinds: nodes},
-		{class: "networks", text: "change virtual networks (SDN)", need: []string{"SDN.Allocate"}, kinds: []string{"/sdn"}},
-		{class: "map-devices", text: "choose which devices of nodes guests may have", need: []string{"Mapping.Modify"}, kinds: []string{"/mapping"}},
-		{class: "use-devices", text: "give mapped devices of nodes to guests", need: []string{"Mapping.Use"}, kinds: []string{"/mapping"}},
-		{class: "use-networks", text: "join guests to networks", need: []string{"SDN.Use"}, kinds: []string{"/sdn"}},
-		{class: "groups", text: "create and delete groups", need: []string{"Group.Allocate"}, kinds: []string{"/access"}},
-		{class: "create-users", text: "create users in realms", need: []string{"Realm.AllocateUser"}, kinds: []string{"/access/realm", "/access"}},
-		{class: "pools", text: "create pools and change what is in them", need: []string{"Pool.Allocate"}, kinds: []string{"/pool"}},
-		{class: "fill-storages", text: "allocate space and upload templates on storages", any: []string{"Datastore.AllocateSpace", "Datastore.AllocateTemplate"}, kinds: storages},
-		{class: "read-logs", text: "read the system logs of nodes", need: []string{"Sys.Syslog"}, kinds: nodes},
-		{class: "see-cluster", text: "see nodes, settings and users", need: []string{"Sys.Audit"}, kinds: []string{"/nodes", "/access"}},
-		{class: "see-guests", text: "see guests and their configuration", any: []string{"VM.Audit", "VM.GuestAgent.Audit"}, kinds: guests},
-		{class: "see-storages", text: "see storages and what they hold", need: []string{"Datastore.Audit"}, kinds: storages},
+		{class: "node-power", text: "restart and shut down nodes", need: []string{"Sys.PowerMgmt"}, of: nodes},
+		{class: "accept-guests", text: "take in guests of other clusters", need: []string{"Sys.Incoming"}, at: []string{"/"}},
+		{class: "reach-out", text: "make nodes fetch from addresses of its choice", need: []string{"Sys.AccessNetwork"}, of: nodes},
+		{class: "networks", text: "change virtual networks (SDN)", need: []string{"SDN.Allocate"}, of: []string{"/sdn"}},
+		{class: "map-devices", text: "choose which devices of nodes guests may have", need: []string{"Mapping.Modify"}, of: []string{"/mapping"}},
+		{class: "use-devices", text: "give mapped devices of nodes to guests", need: []string{"Mapping.Use"}, of: []string{"/mapping"}},
+		{class: "use-networks", text: "join guests to networks", need: []string{"SDN.Use"}, of: []string{"/sdn"}},
+		{class: "groups", text: "create and delete groups", need: []string{"Group.Allocate"}, at: []string{"/access/groups"}, of: []string{"/access/groups"}},
+		{class: "create-users", text: "create users in realms", need: []string{"Realm.AllocateUser"}, of: []string{"/access/realm"}},
+		{class: "pools", text: "create pools and change what is in them", need: []string{"Pool.Allocate"}, of: []string{"/pool"}},
+		{class: "fill-storages", text: "allocate space and upload templates on storages", any: []string{"Datastore.AllocateSpace", "Datastore.AllocateTemplate"}, of: storages},
+		{class: "read-logs", text: "read the system logs of nodes", need: []string{"Sys.Syslog"}, of: nodes},
+		{class: "see-cluster", text: "see nodes, settings and users", need: []string{"Sys.Audit"}, at: []string{"/access"}, of: []string{"/nodes"}},
+		{class: "see-guests", text: "see guests and their configuration", any: []string{"VM.Audit", "VM.GuestAgent.Audit"}, of: guests},
+		{class: "see-storages", text: "see storages and what they hold", need: []string{"Datastore.Audit"}, of: storages},
 		{class: "see-networks", text: "see virtual networks, mappings and pools", any: []string{"SDN.Audit", "Mapping.Audit", "Pool.Audit"},
-			kinds: []string{"/sdn", "/mapping", "/pool"}},
+			of: []string{"/sdn", "/mapping", "/pool"}},
 	}
 }
 
