@@ -110,7 +110,7 @@ func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 		for _, at := range []string{path, below(path)} {
 			set := e.permissions(id, at).Set
 			sets[at] = set
-			if above, ok := sets[above(at, sets)]; set == above && (ok || set == 0) {
+			if above, ok := sets[above(at, sets)]; set == above && (ok || set == 0) || at != path && single(path) {
 				continue
 			}
 			pa := PathAccess{Path: at, Privs: set.Names()}
@@ -120,6 +120,11 @@ func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 	}
 	a.Abilities = abilitiesAt(sets)
 	return a, known
+}
+
+// single reports whether a path names one object that has none below it: a guest, a storage, a node.
+func single(path string) bool {
+	return strings.HasPrefix(path, "/vms/") || strings.HasPrefix(path, "/storage/") || strings.HasPrefix(path, "/nodes/")
 }
 
 // below is the path that stands for everything below a path that has no entries. "*" occurs in no real path.

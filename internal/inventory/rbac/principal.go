@@ -171,7 +171,7 @@ func (o Origin) Words(path string) string {
 	b.WriteString(o.Role + " on " + o.Path)
 	switch {
 	case o.Pool != "":
-		b.WriteString(", and the pool " + o.Pool + " holds " + path)
+		b.WriteString(", and the pool " + o.Pool + " holds it")
 	case o.Path != path:
 		b.WriteString(", passed down")
 	}
