@@ -21,6 +21,9 @@ type GuestFacts struct {
 	Zones Fact[[]string] `json:"zones"`
 	// Orphans are volumes of storages that no configuration names, as "storage:volume (5 GiB)". Only the API tells.
 	Orphans Fact[[]string] `json:"orphans"`
+	// TemplatesClean would say that templates hold no host keys, machine-id or passwords. It is never known: disks of guests
+	// are not read.
+	TemplatesClean Fact[bool] `json:"templates_clean"`
 	// KSM is true when this node merges equal memory of different guests; on a copy, when a start would.
 	KSM Fact[bool] `json:"ksm"`
 	// NestedKVM is true when KVM of this node offers virtualization to guests.
@@ -48,6 +51,8 @@ type VM struct {
 	OnBoot     bool      `json:"onboot"`
 	Protection bool      `json:"protection"`
 	Lock       string    `json:"lock"`
+	// LockHours counts the hours since the configuration was last written, which is at least the age of its lock; 0 without one.
+	LockHours  Fact[int] `json:"lock_hours"`
 	HookScript string    `json:"hookscript"`
 
 	// Owner, Purpose and Expires come from notes ("Owner: infra") or tags ("owner-infra"), "" when nothing says so.
@@ -89,15 +94,15 @@ type VM struct {
 	Agent  bool `json:"agent"`
 	Freeze bool `json:"freeze"`
 	// CPU is the model (kvm64 when nothing is set), CPUDefault true when nothing is set; CPUFlags are switched on.
-	// CPUMissing are the flags against flaws of processors that are not there; CPUBare is true for a generic model without any.
-	CPU        string   `json:"cpu"`
-	CPUDefault bool     `json:"cpu_default"`
-	CPUVendor  string   `json:"cpu_vendor"` // intel, amd, generic, host, or empty for a model that is not known
-	CPUFlags   []string `json:"cpu_flags"`
-	CPUMissing []string `json:"cpu_missing"`
-	CPUBare    bool     `json:"cpu_bare"`
-	Nested     bool     `json:"nested"`
-	KVM        bool     `json:"kvm"`
+	// CPUMissing are the flags against flaws of processors that are not there, unknown for a model that is not known; CPUBare is true for a generic model without any.
+	CPU        string         `json:"cpu"`
+	CPUDefault bool           `json:"cpu_default"`
+	CPUVendor  string         `json:"cpu_vendor"` // intel, amd, generic, host, or empty for a model that is not known
+	CPUFlags   []string       `json:"cpu_flags"`
+	CPUMissing Fact[[]string] `json:"cpu_missing"`
+	CPUBare    bool           `json:"cpu_bare"`
+	Nested     bool           `json:"nested"`
+	KVM        bool           `json:"kvm"`
 	// Machine is i440fx, q35, virt or as written; MachineVersion the QEMU version that it is pinned to, or empty.
 	Machine        string `json:"machine"`
 	MachineVersion string `json:"machine_version"`
@@ -146,6 +151,8 @@ type Container struct {
 	OnBoot     bool      `json:"onboot"`
 	Protection bool      `json:"protection"`
 	Lock       string    `json:"lock"`
+	// LockHours counts the hours since the configuration was last written, which is at least the age of its lock; 0 without one.
+	LockHours  Fact[int] `json:"lock_hours"`
 	HookScript string    `json:"hookscript"`
 
 	// Owner, Purpose and Expires come from notes ("Owner: infra") or tags ("owner-infra"), "" when nothing says so.

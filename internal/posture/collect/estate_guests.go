@@ -65,6 +65,7 @@ func guestsFacts(c *Context, cl *inventory.Cluster) posture.GuestFacts {
 		g.exposures[kind] = []posture.GuestExposure{}
 	}
 	g.node()
+	f.TemplatesClean = posture.Unknown[bool](posture.Problemf("unavailable", "the disks of guests are not read"), guestFiles)
 	err := cl.ListErr
 	for _, guest := range cl.Guests {
 		cfg, readErr := guest.Config.Get()

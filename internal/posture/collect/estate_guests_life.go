@@ -3,6 +3,7 @@ package collect
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/inventory/exposure"
@@ -17,13 +18,13 @@ func (g *guestReader) machine(guest *inventory.Guest, cfg *guestcfg.Config, name
 	vm := posture.VM{
 		ID: guest.ID, Name: exposure.Clip(cfg.Name()), Title: name, Node: guest.Node, Source: guest.Config.Path, Here: guest.Node == g.cl.Here, Tags: tags,
 		Running: g.running(guest), IdleDays: g.idle(guest), Template: life.Template, OnBoot: s.On("onboot"), Protection: s.On("protection"),
-		Lock: exposure.Clip(life.Lock), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
+		Lock: exposure.Clip(life.Lock), LockHours: g.locked(guest, life), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
 		Expired: g.expired(life), From: lineage(guest, life), Unused: nonNil(clipped(life.Unused)), Snapshots: life.Snapshots,
 		OldestSnapshot: days(life.Oldest, g.c.Now), MemorySnapshots: life.Memory, UnfinishedSnapshots: life.Unfinished,
 		Pending: hasPending(cfg), OSSupported: supported(s.Value("ostype")), OSType: exposure.Clip(s.Value("ostype")),
 		Memory: megabytes(s), Cores: atLeastOne(s, "cores") * atLeastOne(s, "sockets"), CPULimit: decimal(s.Value("cpulimit")), NICs: cards(s),
 		Args: exposure.MaskArguments(s.Value("args")), Agent: agent.Enabled, Freeze: agent.Freeze,
-		CPU: exposure.Clip(cpu.Type), CPUDefault: cpu.Default, CPUVendor: cpu.Vendor, CPUFlags: nonNil(clipped(cpu.On)), CPUMissing: nonNil(cpu.Missing),
+		CPU: exposure.Clip(cpu.Type), CPUDefault: cpu.Default, CPUVendor: cpu.Vendor, CPUFlags: nonNil(clipped(cpu.On)), CPUMissing: missing(cpu),
 		CPUBare: cpu.Bare, Nested: cpu.Nested && !g.nestingOff(guest), KVM: on(s, "kvm", true),
 		Machine: exposure.Clip(board.Type), MachineVersion: exposure.Clip(board.Version),
 		OVMF: firmware.OVMF, SecureBoot: firmware.SecureBoot, Certificates: exposure.Clip(firmware.Certificates), TPM: exposure.Clip(firmware.TPM),
@@ -74,7 +75,7 @@ func (g *guestReader) container(guest *inventory.Guest, cfg *guestcfg.Config, na
 	ct := posture.Container{
 		ID: guest.ID, Name: exposure.Clip(cfg.Name()), Title: name, Node: guest.Node, Source: guest.Config.Path, Here: guest.Node == g.cl.Here, Tags: tags,
 		Running: g.running(guest), IdleDays: g.idle(guest), Template: life.Template, OnBoot: s.On("onboot"), Protection: s.On("protection"),
-		Lock: exposure.Clip(life.Lock), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
+		Lock: exposure.Clip(life.Lock), LockHours: g.locked(guest, life), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
 		Expired: g.expired(life), From: lineage(guest, life), Unused: nonNil(clipped(life.Unused)), Snapshots: life.Snapshots,
 		OldestSnapshot: days(life.Oldest, g.c.Now), MemorySnapshots: life.Memory, UnfinishedSnapshots: life.Unfinished,
 		Pending: hasPending(cfg), OSSupported: supported(""), OSType: exposure.Clip(s.Value("ostype")),
@@ -126,6 +127,28 @@ func (g *guestReader) idle(guest *inventory.Guest) posture.Fact[int] {
 		return posture.Unknown[int](posture.Problemf("not-found", "the task log that was read does not tell when guest %d was last started", guest.ID), log)
 	}
 	return posture.Fact[int]{Problem: g.running(guest).Problem, Source: g.states.Source}
+}
+
+// locked is how long a configuration with a lock has not been written.
+func (g *guestReader) locked(guest *inventory.Guest, life exposure.Life) posture.Fact[int] {
+	if life.Lock == "" {
+		return posture.Known(0, posture.Configured, guest.Config.Path)
+	}
+	st, err := g.c.Host.Stat(guest.Config.Path)
+	if err == nil && st.ModTime.IsZero() {
+		err = posture.Problemf("unavailable", "the copy does not tell when %s was written", guest.Config.Path)
+	}
+	if err != nil {
+		return posture.Unknown[int](err, guest.Config.Path)
+	}
+	return posture.Known(max(0, int(g.c.Now.Sub(st.ModTime)/time.Hour)), posture.Configured, guest.Config.Path)
+}
+
+func missing(cpu exposure.CPU) posture.Fact[[]string] {
+	if cpu.Vendor == "" {
+		return posture.Unknown[[]string](posture.Problemf("unavailable", "the processor model %s is not known", exposure.Clip(cpu.Type)), "cpu")
+	}
+	return posture.Known(nonNil(cpu.Missing), posture.Configured, "cpu")
 }
 
 func (g *guestReader) expired(life exposure.Life) bool {
