@@ -248,6 +248,11 @@ func (f *File) known(sort sort8, name string, before int) bool {
 	return ok && (before == 0 || int(n.first) < before)
 }
 
+// AliasAbove reports whether an alias is defined above a line of this file. Entries of ipsets may use no other.
+func (f *File) AliasAbove(name string, line int) bool {
+	return f.known(aliasName, lowerASCII(name), line)
+}
+
 // Refused is why proxmox-firewall refuses the file; nil when it reads it.
 func (f *File) Refused() *pve.Problem {
 	if f == nil {

@@ -47,7 +47,7 @@ func (s Scope) Check(r *Rule) Checked {
 	}
 	if r.Macro != "" && len(c.Errors) == 0 {
 		if m, ok := MacroByName(r.Macro); ok {
-			if property := m.contradicts(r, c.Family); property != "" {
+			if property := m.Contradicts(r, c.Family); property != "" {
 				c.fail(property, "the macro "+m.Name+" sets it already")
 			}
 		}
@@ -64,8 +64,8 @@ func (c *Checked) fail(property, text string) {
 	c.Errors = append(c.Errors[:len(c.Errors):len(c.Errors)], RuleError{property, text})
 }
 
-// contradicts names the property of a rule that differs from what a macro sets; empty when none does.
-func (m *Macro) contradicts(r *Rule, family int) string {
+// Contradicts names the property of a rule that differs from what a macro sets; empty when none does.
+func (m *Macro) Contradicts(r *Rule, family int) string {
 	for _, t := range m.Rules(family) {
 		for _, p := range []struct{ name, template, given string }{
 			{"proto", t.Proto, r.Proto}, {"dport", t.DPort, r.DPort}, {"sport", t.SPort, r.SPort},
