@@ -39,7 +39,7 @@ func (k *checker) managementCut(net *filter.Network, s *filter.Stage, reported m
 	var mgmt netset.Region
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		if st.Why.File != "" || st.Verdict != filter.Accept || !strings.Contains(st.Why.Rule, "management") {
+		if st.Verdict != filter.Accept || !forManagement(st.Why) {
 			continue
 		}
 		for _, b := range st.Match {
@@ -53,7 +53,7 @@ func (k *checker) managementCut(net *filter.Network, s *filter.Stage, reported m
 	left := mgmt
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		if strings.Contains(st.Why.Rule, "management") && st.Why.File == "" || len(left.Boxes()) > 1000 {
+		if forManagement(st.Why) || len(left.Boxes()) > maxLeft {
 			return
 		}
 		for _, b := range st.Match {
@@ -63,7 +63,7 @@ func (k *checker) managementCut(net *filter.Network, s *filter.Stage, reported m
 			}
 			left = rest
 			p := place{st.Why.File, st.Why.Line}
-			if st.Verdict == filter.Accept || p.file == "" || reported[p] {
+			if st.Verdict == filter.Accept || reported[p] || !k.isRule(p) {
 				continue
 			}
 			reported[p] = true
@@ -71,6 +71,23 @@ func (k *checker) managementCut(net *filter.Network, s *filter.Stage, reported m
 		}
 	}
 }
+
+// isRule reports whether a line is a rule, or the ipset blacklist.
+func (k *checker) isRule(p place) bool {
+	for _, s := range k.sources {
+		if s.path == p.file {
+			set, ok := s.file.IPSet("blacklist")
+			return s.isRuleLine(p.line) || ok && s == k.cluster && set.Line == p.line
+		}
+	}
+	return false
+}
+
+// maxLeft bounds how finely rules may cut the management networks before the search for a lock-out ends.
+const maxLeft = 1000
+
+// forManagement reports whether a step is one that the firewall adds for the ipset management.
+func forManagement(r filter.Reason) bool { return strings.HasPrefix(r.Rule, "management: ") }
 
 func (k *checker) managementFinding(net *filter.Network, st *filter.Step, hit netset.Region, all bool) Finding {
 	var ports netset.Ports

@@ -237,8 +237,8 @@ func (k *checker) undecided(a *analysis) {
 	}
 	for p, v := range a.lines {
 		s := byPath[p.file]
-		if s == nil || v.needed {
-			continue
+		if s == nil || v.needed || !s.isRuleLine(p.line) {
+			continue // options and ipsets have steps too
 		}
 		f := s.at(p.line, Shadowed, Low)
 		f.Effect = Effect{NoEffect, NoEffect}

@@ -31,6 +31,15 @@ type source struct {
 	nodes []string
 	// strict are the lines that proxmox-firewall does not accept.
 	strict map[int]pve.Problem
+	// ruleAt are the lines that are rules, for [source.isRuleLine].
+	ruleAt map[int]bool
+}
+
+func (s *source) isRuleLine(line int) bool {
+	if s.ruleAt == nil {
+		s.ruleAt = ruleLines(s.file)
+	}
+	return s.ruleAt[line]
 }
 
 type checker struct {

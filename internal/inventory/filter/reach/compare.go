@@ -38,6 +38,8 @@ type Difference struct {
 	Flips []Flip
 	// Cut lists machines for which the comparison was too large and was left out.
 	Cut []string
+	// Unknown lists guests whose rules could not be read.
+	Unknown []string
 	// Compared is the number of machines.
 	Compared int
 }
@@ -47,15 +49,19 @@ type Difference struct {
 func Compare(c *inventory.Cluster, before, after *filter.Network, named func(vmid int) *Names) Difference {
 	d := Difference{Node: before.Node}
 	outside := filter.Endpoint{Kind: filter.Outside}
-	p := &Prober{cluster: c, net: before}
-	q := &Prober{cluster: c, net: after}
+	nics := before.NICs()
+	p := &Prober{cluster: c, net: before, nics: nics}
 	ends := []end{{text: "host", at: filter.Endpoint{Kind: filter.Host}, names: named(0)}}
-	for _, nic := range before.NICs() {
+	for _, nic := range nics {
 		at := filter.Endpoint{Kind: filter.GuestNIC, VMID: nic.VMID, Net: nic.Net, Iface: nic.Bridge}
 		ends = append(ends, end{nicText(nic), at, named(nic.VMID)})
 	}
 	found := map[string]*Flip{}
 	for _, e := range ends {
+		if before.Known(e.at) != nil || after.Known(e.at) != nil {
+			d.Unknown = append(d.Unknown, e.text)
+			continue
+		}
 		d.Compared++
 		outside.Iface = p.ifaces(e.at)[0]
 		for _, family := range []int{4, 6} {
@@ -65,13 +71,15 @@ func Compare(c *inventory.Cluster, before, after *filter.Network, named func(vmi
 				if out {
 					from, to = e.at, outside
 				}
-				a := Partition(all, before.Path(from, to, family), p.unfiltered(e.at))
-				b := Partition(all, after.Path(from, to, family), q.unfiltered(e.at))
+				a := Partition(all, before.Path(from, to, family), before.Unfiltered(from, to))
+				b := Partition(all, after.Path(from, to, family), after.Unfiltered(from, to))
 				if !d.flips(found, e, flipKind{family, out}, [2][]Part{a, b}) && !slices.Contains(d.Cut, e.text) {
 					d.Cut = append(d.Cut, e.text)
 				}
 			}
 		}
+		before.Forget(e.at)
+		after.Forget(e.at)
 	}
 	for _, f := range found {
 		d.Flips = append(d.Flips, *f)
@@ -123,7 +131,7 @@ func (d *Difference) flips(found map[string]*Flip, e end, kind flipKind, parts [
 					Machines: []string{e.text}, Out: kind.out, Opens: b.Verdict == filter.Accept, Family: kind.family, Sources: e.names.Describe(x.Source), Service: x.Service,
 					Before: a.Why, After: b.Why, VerdictBefore: a.Verdict, VerdictAfter: b.Verdict,
 				}
-				if !x.Dest.IsAny4() && !x.Dest.IsAny6() {
+				if !x.Dest.Covers(unicast(kind.family)) {
 					dest := e.names.Describe(x.Dest)
 					f.Dest = &dest
 				}

@@ -34,7 +34,7 @@ type named struct {
 
 // Bounds of what is tried: more names than a person reads at a glance help nobody.
 const (
-	maxNames      = 4   // names in one description
+	maxNames      = 6   // names in one description
 	maxCandidates = 256 // named sets that are tried for one description
 )
 

@@ -1,6 +1,8 @@
 package reach
 
 import (
+	"net/netip"
+
 	"github.com/castellan-project/castellan/internal/inventory/filter"
 	"github.com/castellan-project/castellan/internal/netset"
 )
@@ -71,9 +73,9 @@ func pass(pending netset.Region, stage *filter.Stage) []Part {
 
 // space is all packets of a family with some services to one machine.
 func space(family int, service netset.Services, source netset.Addrs) netset.Region {
-	b := netset.Box{Source: netset.Any4(), Dest: netset.Any4(), Service: service, Class: netset.Unicast}
+	b := netset.Box{Source: netset.Any4(), Dest: unicast(family), Service: service, Class: netset.Unicast}
 	if family == 6 {
-		b.Source, b.Dest = netset.Any6(), netset.Any6()
+		b.Source = netset.Any6()
 	}
 	if !source.IsEmpty() {
 		b.Source = b.Source.Intersect(source)
@@ -83,3 +85,13 @@ func space(family int, service netset.Services, source netset.Addrs) netset.Regi
 	}
 	return netset.RegionOf(b)
 }
+
+// unicast is the addresses that one machine can have: a packet to another is not for it alone (RFC 1112, RFC 919, RFC 4291).
+func unicast(family int) netset.Addrs {
+	if family == 6 {
+		return netset.Any6().Minus(prefixOf("ff00::/8"))
+	}
+	return netset.Any4().Minus(netset.Join(prefixOf("224.0.0.0/4"), prefixOf("255.255.255.255/32")))
+}
+
+func prefixOf(text string) netset.Addrs { return netset.Prefix(netip.MustParsePrefix(text)) }

@@ -7,7 +7,6 @@ package reach
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,8 +42,8 @@ type Query struct {
 // Row is one line of an answer: packets of a zone about which one rule decides in one way.
 type Row struct {
 	Zone string
-	// Members are the NICs of the zone guests ("vm/100/net0"), the nodes of the zone nodes ("pve2"), or the interfaces
-	// of the zone outside when it matters through which one the packets come.
+	// Members are the NICs of the zone guests ("vm/100/net0"), or the interfaces of the zone outside when it matters
+	// through which one the packets come.
 	Members []string
 	// Family is 4 or 6.
 	Family  int
@@ -68,6 +67,8 @@ type Answer struct {
 	Backend filter.Backend
 	To      filter.Endpoint
 	Rows    []Row // accepted first, then by zone, family and order of the rules
+	// Unknown are places to ask from whose own rules could not be read; they are left out.
+	Unknown []string
 }
 
 // Prober answers questions about one node with one of the firewalls.
@@ -75,11 +76,13 @@ type Prober struct {
 	cluster *inventory.Cluster
 	net     *filter.Network
 	names   *Names
+	nics    []filter.NIC
 }
 
-// NewProber prepares questions about a compiled network. Named are the aliases and ipsets that sources may be called by.
-func NewProber(c *inventory.Cluster, n *filter.Network, named []Name) *Prober {
-	return &Prober{cluster: c, net: n, names: NewNames(named)}
+// NewProber prepares questions about a compiled network. Sources are called by the aliases and ipsets of the guest, or of the
+// cluster when vmid is 0.
+func NewProber(c *inventory.Cluster, n *filter.Network, vmid int) *Prober {
+	return &Prober{cluster: c, net: n, names: NewNames(append(Named(c, vmid), builtIn(n)...)), nics: n.NICs()}
 }
 
 // origin is a place to ask from.
@@ -87,24 +90,32 @@ type origin struct {
 	zone, member string
 	from         filter.Endpoint
 	source       netset.Addrs // empty: any
-	none         bool         // nobody is there in this family
 }
 
-// Reach answers one question.
-func (p *Prober) Reach(q Query) Answer {
+// Reach answers one question. The error means that the rules of the target could not be read.
+func (p *Prober) Reach(q Query) (Answer, error) {
 	a := Answer{Node: p.net.Node, Backend: p.net.Backend, To: q.To}
+	if err := p.net.Known(q.To); err != nil {
+		return a, fmt.Errorf("cannot tell who reaches it: %w", err)
+	}
+	var rows []Row
 	for _, family := range []int{4, 6} {
-		var rows []Row
 		for _, o := range p.origins(q, family) {
+			if err := p.net.Known(o.from); err != nil {
+				if family == 4 {
+					a.Unknown = append(a.Unknown, o.member)
+				}
+				continue
+			}
 			rows = append(rows, p.rows(q, o, family)...)
 		}
-		a.Rows = append(a.Rows, together(rows)...)
 	}
+	a.Rows = together(rows)
 	slices.SortStableFunc(a.Rows, func(x, y Row) int {
 		return cmp.Or(cmp.Compare(rank(x.Verdict), rank(y.Verdict)), cmp.Compare(zoneRank(x.Zone), zoneRank(y.Zone)),
-			cmp.Compare(x.Family, y.Family), slices.Compare(x.Members, y.Members), cmp.Compare(x.Order, y.Order))
+			slices.Compare(x.Members, y.Members), cmp.Compare(x.Family, y.Family), cmp.Compare(x.Order, y.Order))
 	})
-	return a
+	return a, nil
 }
 
 func rank(v filter.Verdict) int {
@@ -118,21 +129,9 @@ func zoneRank(zone string) int {
 	return slices.Index([]string{ZoneOutside, ZoneNodes, ZoneGuests, ZoneHost}, zone)
 }
 
-// Parts is the exact partition of the packets from one place to the target of a question.
+// Parts is the exact partition of the packets of a family from one place to the target of a question.
 func (p *Prober) Parts(q Query, from filter.Endpoint, family int) []Part {
-	return Partition(space(family, q.Service, q.Source), p.net.Path(from, q.To, family), p.unfiltered(q.To))
-}
-
-// unfiltered says why nothing filters the way to a target.
-func (p *Prober) unfiltered(to filter.Endpoint) filter.Reason {
-	if to.Kind == filter.GuestNIC {
-		for _, nic := range p.net.NICs() {
-			if nic.VMID == to.VMID && nic.Net == to.Net && nic.Missing != "" {
-				return filter.Reason{Rule: "not filtered: " + string(nic.Missing)}
-			}
-		}
-	}
-	return filter.Reason{Rule: "not filtered"}
+	return Partition(space(family, q.Service, q.Source), p.net.Path(from, q.To, family), p.net.Unfiltered(from, q.To))
 }
 
 // origins lists the places that a question is about.
@@ -147,9 +146,9 @@ func (p *Prober) origins(q Query, family int) []origin {
 	if wanted(ZoneNodes) {
 		out = append(out, p.peers(q, family)...)
 	}
-	for _, nic := range p.net.NICs() {
+	for _, nic := range p.nics {
 		switch {
-		case !wanted(ZoneGuests), !nic.Firewall, q.From != 0 && nic.VMID != q.From:
+		case !wanted(ZoneGuests), !nic.Firewall, q.From != 0 && nic.VMID != q.From, p.template(nic.VMID):
 			continue
 		case q.To.Kind == filter.GuestNIC && (nic.VMID == q.To.VMID || nic.Bridge != p.bridge(q.To)):
 			continue // other bridges are reached through a router, which is outside
@@ -171,7 +170,7 @@ func nicText(n filter.NIC) string {
 }
 
 func (p *Prober) bridge(to filter.Endpoint) string {
-	for _, nic := range p.net.NICs() {
+	for _, nic := range p.nics {
 		if nic.VMID == to.VMID && nic.Net == to.Net {
 			return nic.Bridge
 		}
@@ -199,30 +198,28 @@ func (p *Prober) ifaces(to filter.Endpoint) []string {
 	return out
 }
 
-func parseAddr(text string) (netip.Addr, bool) {
-	a, err := netip.ParseAddr(text)
-	return a.Unmap().WithZone(""), err == nil
-}
-
 // peers are the other nodes: packets from outside with one of their addresses.
 func (p *Prober) peers(q Query, family int) []origin {
-	iface := p.ifaces(q.To)[0]
-	var out []origin
-	for _, n := range p.cluster.Nodes {
-		if n.Name == p.net.Node {
-			continue
-		}
-		var sets []netset.Addrs
-		for _, text := range n.Addresses {
-			if a, ok := parseAddr(text); ok && (a.Is4() == (family == 4)) {
-				sets = append(sets, netset.Addr(a))
-			}
-		}
-		if set := netset.Join(sets...); !set.IsEmpty() {
-			out = append(out, origin{zone: ZoneNodes, member: n.Name, source: set, from: filter.Endpoint{Kind: filter.Outside, Iface: iface}})
+	var sets []netset.Addrs
+	for _, n := range nodeNames(p.cluster) {
+		if n.Text != p.net.Node {
+			sets = append(sets, n.Set)
 		}
 	}
-	return out
+	set := netset.Join(sets...)
+	if set = set.V4(); family == 6 {
+		set = netset.Join(sets...).V6()
+	}
+	if set.IsEmpty() {
+		return nil
+	}
+	return []origin{{zone: ZoneNodes, source: set, from: filter.Endpoint{Kind: filter.Outside, Iface: p.ifaces(q.To)[0]}}}
+}
+
+// template reports whether a guest is a template, which never runs.
+func (p *Prober) template(vmid int) bool {
+	g, ok := p.cluster.Guest(vmid)
+	return ok && g.Config.Known() && g.Config.Value != nil && g.Config.Value.On("template")
 }
 
 // rows makes the readable lines of one origin.
@@ -237,13 +234,13 @@ func (p *Prober) rows(q Query, o origin, family int) []Row {
 		}
 	}
 	var out []Row
-	for i, part := range Partition(space(family, q.Service, source), p.net.Path(o.from, q.To, family), p.unfiltered(q.To)) {
+	for i, part := range Partition(space(family, q.Service, source), p.net.Path(o.from, q.To, family), p.net.Unfiltered(o.from, q.To)) {
 		for _, b := range part.Region.Simplify().Boxes() {
 			r := Row{
 				Zone: o.zone, Members: []string{o.member}, Family: family, Sources: p.names.Describe(b.Source), Service: b.Service,
 				Verdict: part.Verdict, Why: part.Why, Stage: part.Stage, Rest: part.Rest, Order: i,
 			}
-			if !b.Dest.IsAny4() && !b.Dest.IsAny6() {
+			if !b.Dest.Covers(unicast(family)) {
 				dest := p.names.Describe(b.Dest)
 				r.Dest = &dest
 			}
@@ -273,7 +270,11 @@ func together(rows []Row) []Row {
 	for _, m := range order {
 		var text strings.Builder
 		for _, r := range byMember[m] {
-			fmt.Fprintf(&text, "%s|%d|%s|%v|%s|%s|%v\n", r.Zone, r.Family, r.Sources.key(), r.Dest.key(), r.Service, r.Verdict, r.Why)
+			why := r.Why
+			if why.Line == 0 {
+				why.File = "" // a default is the same for all files
+			}
+			fmt.Fprintf(&text, "%s|%d|%s|%v|%s|%s|%v\n", r.Zone, r.Family, r.Sources.key(), r.Dest.key(), r.Service, r.Verdict, why)
 		}
 		g := groups[text.String()]
 		if g == nil {
@@ -293,8 +294,10 @@ func together(rows []Row) []Row {
 	for _, k := range keys {
 		g := groups[k]
 		for _, r := range g.rows {
-			r.Members = g.members
-			if r.Zone == ZoneHost || r.Zone == ZoneOutside && outsides == 1 {
+			if r.Members = g.members; len(g.members) > 1 && r.Why.Line == 0 {
+				r.Why.File = ""
+			}
+			if r.Zone == ZoneHost || r.Zone == ZoneNodes || r.Zone == ZoneOutside && outsides == 1 {
 				r.Members = nil
 			}
 			out = append(out, r)
