@@ -34,8 +34,12 @@ type FirewallFacts struct {
 	Faults Fact[[]FirewallFault] `json:"faults"`
 	// Exposures say who reaches the ports of nodes that matter, one for each node, backend and port.
 	Exposures Fact[[]FirewallExposure] `json:"exposures"`
-	// SpiceGuests are the guests with a SPICE display, as "vm 112".
-	SpiceGuests Fact[[]string] `json:"spice_guests"`
+	// LimitsHere are the services (of Exposures) of the node that was scanned which the PVE firewall limits to some sources:
+	// it is on, it runs, and not everyone gets through. Sorted.
+	LimitsHere Fact[[]string] `json:"limits_here"`
+	// OtherFilter is false when nothing but the PVE firewall is set up to filter packets on the node that was scanned, and
+	// unknown when something is, because what it lets through is not evaluated.
+	OtherFilter Fact[bool] `json:"other_filter"`
 }
 
 // FirewallNet is a set of addresses as it is written, with what it means.
@@ -67,6 +71,8 @@ type FirewallNode struct {
 	Enabled Fact[bool] `json:"enabled"`
 	// Service is true when the program that host.fw chooses runs, or will after boot. Without it nothing filters.
 	Service Fact[bool] `json:"service"`
+	// ServiceOff is true when it is known not to run. A scan of one node does not know about the others.
+	ServiceOff bool `json:"service_off"`
 	// The options of host.fw.
 	NoSmurfs         Fact[bool]   `json:"nosmurfs"`
 	TCPFlags         Fact[bool]   `json:"tcpflags"`
@@ -79,10 +85,6 @@ type FirewallNode struct {
 	LogOut           Fact[string] `json:"log_out"`
 	// LocalNetworks are the networks that count as management without being named: local_network.
 	LocalNetworks Fact[[]FirewallNet] `json:"local_networks"`
-	// ManagementKept is false when a rule keeps some of the management networks from SSH or the web interface: changing
-	// rules further may lock everybody out. CutBy says what does.
-	ManagementKept Fact[bool]   `json:"management_kept"`
-	CutBy          Fact[string] `json:"cut_by"`
 }
 
 // FirewallGuest is the firewall of a guest.
@@ -105,8 +107,6 @@ type FirewallGuest struct {
 	DHCP      Fact[bool]   `json:"dhcp"`
 	NDP       Fact[bool]   `json:"ndp"`
 	RADV      Fact[bool]   `json:"radv"`
-	// Unfiltered says why pve-firewall gives the guest no chains at all although its firewall is on; empty otherwise.
-	Unfiltered Fact[string] `json:"unfiltered"`
 }
 
 // FirewallCard is a network card of a guest.
@@ -158,25 +158,30 @@ type FirewallRule struct {
 	Any bool `json:"any"`
 	// AdminPorts are those of 22, 8006, 3128 and 5900 to 5999 (as "5900:5999") that the rule speaks of.
 	AdminPorts []string `json:"admin_ports"`
+	// Nodes is true for a rule of the cluster or a node, or of a group that such a rule calls.
+	Nodes bool `json:"nodes"`
 	// Literal is true when the rule names addresses as numbers and not by alias or ipset.
 	Literal bool `json:"literal"`
 }
 
-// FirewallFault is a line or name that does not do what it seems to.
+// FirewallFault is a line or name that does not do what it seems to, as castellan pve lint finds it.
 type FirewallFault struct {
-	// Code is stable: see Codes of internal/inventory/filter/lint, and "parse" for lines that the parser does not accept.
-	Code  string `json:"code"`
-	Where string `json:"where"` // "103.fw:7"
-	Owner string `json:"owner"` // the node or guest it concerns, empty for the cluster
+	// Code is one of the codes of castellan pve lint, which are stable: rule-skipped, group-kills-guest, case-mismatch ...
+	Code     string `json:"code"`
+	Severity string `json:"severity"`
+	Where    string `json:"where"` // "103.fw:7"
+	// Owner is the node or guest ("vm 100") that it concerns, empty for the whole cluster.
+	Owner string `json:"owner"`
+	Guest int    `json:"guest"` // VMID of that guest, else 0
 	Text  string `json:"text"`
-	// Effect is what follows: fail-open (more gets through than the line says), fail-closed (less does), node-abort (the
-	// node's rules are not updated any more, and none are loaded at boot), none.
+	// IPTables and NFTables say what each of the two programs makes of it: none (what it says), fail-open (more gets
+	// through than it says), fail-closed (less does), node-abort (the rules of the node are not updated any more, and none
+	// are loaded at boot), no-effect.
+	IPTables string `json:"iptables"`
+	NFTables string `json:"nftables"`
+	// Effect is the worst of the two among the programs that the nodes concerned use.
 	Effect string `json:"effect"`
-	// Backend is iptables, nftables, or empty for both.
-	Backend string `json:"backend"`
-	// Active is true when a node or guest that it concerns uses that backend.
-	Active bool `json:"active"`
-	// Name is how it is shown: "103.fw:7: rule is skipped ...".
+	// Name is how it is shown: "103.fw:7 unknown action ...".
 	Name string `json:"name"`
 }
 
@@ -189,8 +194,8 @@ type FirewallExposure struct {
 	Port    string `json:"port"`  // "8006", "5900:5999": the whole range counts as reached when one of it is
 	// Service is what listens there: ssh, web, spice, console, rpcbind, smtp, migration, corosync.
 	Service string `json:"service"`
-	// Scope4 and Scope6 are nobody, nodes (only networks that the nodes are in), management (beyond them only the management
-	// ipset), private, public (addresses of the internet as well) or everyone, for IPv4 and IPv6.
+	// Scope4 and Scope6 say from how far it is reached: nobody, nodes (only networks that the nodes are in), management (beyond them only the management
+	// ipset), private, public (addresses of the internet as well) or everyone; for IPv4 and IPv6.
 	Scope4 Fact[string] `json:"scope4"`
 	Scope6 Fact[string] `json:"scope6"`
 	// Public and Everyone are true when that holds for either family.

@@ -16,26 +16,36 @@ const webFilterUnits = "/etc/systemd/system/*.target.wants/*"
 // webPacketFilter looks for any packet filter at all; see WebFacts.PacketFilter.
 func webPacketFilter(c *Context) posture.Fact[bool] {
 	fw, fwErr := c.Host.ReadFile(webClusterFW)
+	other := otherPacketFilter(c)
+	if err := firstHardError(fwErr); err != nil {
+		return posture.Unknown[bool](err, webClusterFW)
+	}
+	if pveFirewallEnabled(fw) {
+		return filterFound(webClusterFW)
+	}
+	return other
+}
+
+func filterFound(what string) posture.Fact[bool] {
+	return posture.Unknown[bool](posture.Problemf("unavailable", "%s filters packets; what it lets through is not evaluated here", what), what)
+}
+
+// otherPacketFilter looks for packet filters other than that of PVE: false when there is none, unknown when there is one.
+func otherPacketFilter(c *Context) posture.Fact[bool] {
 	nft, nftErr := c.Host.ReadFile(netNftables)
 	ipt, iptErr := c.Host.ReadFile(netIptables)
 	units, unitsErr := c.Host.List(webFilterUnits)
-	if err := firstHardError(fwErr, nftErr, iptErr, unitsErr); err != nil {
-		return posture.Unknown[bool](err, webClusterFW)
-	}
-	found := func(what string) posture.Fact[bool] {
-		return posture.Unknown[bool](posture.Problemf("unavailable", "%s filters packets; what it lets through is not evaluated here", what), what)
-	}
-	if pveFirewallEnabled(fw) {
-		return found(webClusterFW)
+	if err := firstHardError(nftErr, iptErr, unitsErr); err != nil {
+		return posture.Unknown[bool](err, netNftables)
 	}
 	for _, u := range units {
 		switch name := u.Path[strings.LastIndexByte(u.Path, '/')+1:]; {
 		case name == "nftables.service" && strings.Contains(string(nft), "hook input"):
-			return found(netNftables)
+			return filterFound(netNftables)
 		case name == "netfilter-persistent.service" && len(ipt) > 0:
-			return found(netIptables)
+			return filterFound(netIptables)
 		case name == "ufw.service", name == "firewalld.service", name == "shorewall.service":
-			return found(name)
+			return filterFound(name)
 		}
 	}
 	return posture.Known(false, posture.Configured, webClusterFW)
