@@ -73,6 +73,16 @@ func (e *Engine) pathsOf(id string) []string {
 	return slices.Sorted(maps.Keys(paths))
 }
 
+// concerned reports whether any entry concerns an identity.
+func (e *Engine) concerned(id string) bool {
+	user := id
+	if owner, _, isToken := usercfg.SplitToken(id); isToken {
+		user = owner
+	}
+	return user == usercfg.RootUser || len(e.named[id])+len(e.named[user]) > 0 ||
+		slices.ContainsFunc(e.groups[user], func(g string) bool { return len(e.named["@"+g]) > 0 })
+}
+
 // addPooled adds the objects of pools. A pool gives its objects what counts at /pool/NAME; that differs from what counts at
 // the objects only when an entry for pools, or one for all objects of a kind, makes a difference.
 func (e *Engine) addPooled(paths map[string]bool) {
@@ -105,6 +115,9 @@ func (e *Engine) addPooled(paths map[string]bool) {
 func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 	p, known := e.Principal(id, now)
 	a := Access{Principal: p, Groups: append([]string{}, e.groups[id]...), Paths: []PathAccess{}, Abilities: []Ability{}}
+	if !e.concerned(id) {
+		return a, known
+	}
 	sets := map[string]usercfg.Privs{}
 	for _, path := range e.pathsOf(id) {
 		for _, at := range []string{path, below(path)} {

@@ -135,6 +135,12 @@ func (e *Engine) WhoCan(priv usercfg.Privs, path string, now time.Time) []Holder
 	return holders
 }
 
+// Chain says in words through what an identity holds a privilege at a path, from the identity to the entry.
+func (e *Engine) Chain(p Principal, priv usercfg.Privs, path string) []string {
+	_, chain := e.chain(p, priv, path)
+	return chain
+}
+
 // chain says through which entries an identity holds a privilege at a path.
 func (e *Engine) chain(p Principal, priv usercfg.Privs, path string) ([]Origin, []string) {
 	switch {

@@ -18,7 +18,7 @@ func Estate(backends ...string) Collector {
 }
 
 // estateNeeds are the files beyond the inventory that single subjects read.
-func estateNeeds() []host.Need { return guestsNeeds() }
+func estateNeeds() []host.Need { return append(guestsNeeds(), identityNeeds()...) }
 
 func collectEstate(c *Context) {
 	rec := newRecorder(c.estateReader())
