@@ -125,8 +125,16 @@ func (n *Network) guestList() string {
 	return strings.Join(list, ", ")
 }
 
-// Elsewhere names the node that a guest is on, for the hint to someone who asked the wrong one.
-func Elsewhere(c *inventory.Cluster, id int) (node string, ok bool) {
+// Elsewhere names the node of the guest that an endpoint names, for the hint to someone who asked the wrong one.
+func Elsewhere(c *inventory.Cluster, endpoint string) (node string, ok bool) {
+	parts := strings.Split(strings.ReplaceAll(endpoint, ":", "/"), "/")
+	if len(parts) < 2 || parts[0] != "vm" && parts[0] != "ct" && parts[0] != "guest" {
+		return "", false
+	}
+	id, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return "", false
+	}
 	g, ok := c.Guest(id)
 	if !ok {
 		return "", false

@@ -48,6 +48,14 @@ type Decision struct {
 	Verdict Verdict `json:"verdict"`
 }
 
+// UnknownError means that a query is good and cannot be answered, because a file could not be read.
+type UnknownError struct{ Err error }
+
+func (e *UnknownError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the file could not be read.
+func (e *UnknownError) Unwrap() error { return e.Err }
+
 // Defaults for packets whose query leaves them open.
 const (
 	defaultSPort   = 50000
@@ -57,7 +65,8 @@ const (
 	defaultDest6   = "2001:db8:200::4"
 )
 
-// Simulate follows one packet. The error says what is wrong with the query, or which file could not be read.
+// Simulate follows one packet. The error says what is wrong with the query; an [UnknownError] which file
+// could not be read.
 func (n *Network) Simulate(q Query) (Answer, error) {
 	from, err := n.Endpoint(q.From)
 	if err != nil {
@@ -72,7 +81,7 @@ func (n *Network) Simulate(q Query) (Answer, error) {
 	}
 	for _, e := range []Endpoint{from, to} {
 		if err := n.Known(e); err != nil {
-			return Answer{}, err
+			return Answer{}, &UnknownError{err}
 		}
 	}
 	p, err := n.packet(q, from, to)
