@@ -18,7 +18,7 @@ func Estate(backends ...string) Collector {
 }
 
 // estateNeeds are the files beyond the inventory that single subjects read.
-func estateNeeds() []host.Need { return append(guestsNeeds(), identityNeeds()...) }
+func estateNeeds() []host.Need { return append(append(guestsNeeds(), identityNeeds()...), firewallNeeds()...) }
 
 func collectEstate(c *Context) {
 	rec := newRecorder(c.estateReader())
@@ -47,10 +47,13 @@ func (c *Context) estateReader() host.Reader {
 	return c.Host
 }
 
-// quiet is a Reader that runs no commands.
+// quiet is a Reader that does not run pvesh.
 type quiet struct{ host.Reader }
 
-// Run refuses.
-func (quiet) Run(cmd host.Command) (host.Output, error) {
+// Run refuses questions to the API; others are cheap.
+func (q quiet) Run(cmd host.Command) (host.Output, error) {
+	if len(cmd.Argv) == 0 || cmd.Argv[0] != "pvesh" {
+		return q.Reader.Run(cmd)
+	}
 	return host.Output{}, &host.Error{Op: "run", Path: cmd.Name, Err: host.ErrUnavailable}
 }

@@ -21,6 +21,9 @@ const fwShowName = "systemd-firewall"
 // fwUnits are the services of the two firewalls.
 func fwUnits() []string { return []string{"pve-firewall.service", "proxmox-firewall.service"} }
 
+// firewallNeeds is what the subject asks for beyond the inventory.
+func firewallNeeds() []host.Need { return []host.Need{{Run: showCommand(fwShowName, fwUnits())}} }
+
 // fwView is what the parts of the subject share.
 type fwView struct {
 	c        *Context
