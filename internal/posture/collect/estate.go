@@ -18,7 +18,9 @@ func Estate(backends ...string) Collector {
 }
 
 // estateNeeds are the files beyond the inventory that single subjects read.
-func estateNeeds() []host.Need { return append(append(guestsNeeds(), identityNeeds()...), firewallNeeds()...) }
+func estateNeeds() []host.Need {
+	return append(append(guestsNeeds(), identityNeeds()...), firewallNeeds()...)
+}
 
 func collectEstate(c *Context) {
 	rec := newRecorder(c.estateReader())
