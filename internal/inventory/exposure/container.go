@@ -66,7 +66,7 @@ func devText(e guestcfg.Entry) string {
 func (c *scan) features() {
 	ps, line := c.properties("features", "")
 	for _, f := range []struct{ key, text string }{
-		{"nesting", "nesting=1: procfs and sysfs of the node are visible"},
+		{"nesting", "nesting=1: sees procfs and sysfs of the node"},
 		{"keyctl", "keyctl=1: the kernel's keyrings"},
 		{"fuse", "fuse=1: file systems in user space"},
 		{"mknod", "mknod=1: device nodes"},

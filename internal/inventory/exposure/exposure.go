@@ -69,6 +69,14 @@ type Exposure struct {
 	Text string `json:"text"`
 }
 
+// Words are key and text, the key once.
+func (e Exposure) Words() string {
+	if e.Key == "" || strings.HasPrefix(e.Text, e.Key) {
+		return e.Text
+	}
+	return e.Key + " " + e.Text
+}
+
 // kindRow describes a kind.
 type kindRow struct {
 	name     string
@@ -86,7 +94,7 @@ func kindRows() []kindRow {
 		{"cgroup_devices", Isolation, Critical}, {"keyctl", Isolation, Medium}, {"mknod", Isolation, Medium},
 		{"fuse", Isolation, Low}, {"mount", Isolation, Medium}, {"force_rw_sys", Isolation, Medium}, {"nesting", HostInfo, Medium},
 		{"mount_auto", HostInfo, High}, {"args", RawArguments, High}, {"monitor", Console, Critical}, {"vnc", Console, High},
-		{"floppy", Devices, High}, {"legacy", Devices, Low}, {"hookscript", HostCode, High}, {"host_code", HostCode, High},
+		{"old_qemu", Isolation, High}, {"floppy", Devices, High}, {"legacy", Devices, Low}, {"hookscript", HostCode, High}, {"host_code", HostCode, High},
 		{"shared_memory", SharedMemory, High}, {"pci_raw", Passthrough, High}, {"pci_mapped", Passthrough, Medium},
 		{"host_dir", FolderSharing, High}, {"host_dir_ro", FolderSharing, Medium}, {"device", Passthrough, High},
 		{"raw_disk", Passthrough, Medium}, {"usb_host", Passthrough, Medium}, {"usb_mapped", Passthrough, Low}, {"usb_spice", DeviceControl, Low},
@@ -171,6 +179,12 @@ func (j *Judge) Of(kind inventory.GuestKind, s *guestcfg.Section) []Exposure {
 		return a.Line - b.Line
 	})
 	return c.found
+}
+
+// OldQEMU is the exposure of a machine that runs an older QEMU than its node has.
+func (j *Judge) OldQEMU(st State, newest string) Exposure {
+	row := j.rows["old_qemu"]
+	return Exposure{Kind: row.name, Channel: row.channel, Severity: row.severity, Text: "runs QEMU " + st.QEMU + ", the node has " + newest}
 }
 
 // Change is what the next start of a guest changes.

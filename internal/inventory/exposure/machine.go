@@ -39,7 +39,7 @@ func (c *scan) machine() {
 	c.disks()
 	c.cloudinit()
 	if a := AgentOf(s); a.Enabled {
-		c.add("agent", "agent", s.LineOf("agent"), "commands and files in the guest for holders of VM.GuestAgent privileges")
+		c.add("agent", "agent", s.LineOf("agent"), "enabled")
 	}
 	c.processor()
 	if m := MachineOf(s); m.Type == "isapc" {

@@ -39,6 +39,8 @@ type States struct {
 	Err    error
 	// Installed is the version of pve-qemu-kvm by node, without its revision, where it is known.
 	Installed map[string]string
+	// running is the newest QEMU that a machine of a node runs.
+	running map[string]string
 }
 
 // Of returns the state of a guest, and whether its status is known.
@@ -73,14 +75,14 @@ func Models(r host.Reader) map[string]Model {
 
 // ReadStates asks for the state of all guests: the API, else what the nodes broadcast.
 func ReadStates(r host.Reader, c *inventory.Cluster) *States {
-	s := &States{ByID: map[int]State{}, Installed: map[string]string{}}
+	s := &States{ByID: map[int]State{}, Installed: map[string]string{}, running: map[string]string{}}
 	s.resources(r)
 	if s.Err != nil {
 		s.broadcast(r)
 	}
 	if s.Err == nil {
 		for _, n := range c.Nodes {
-			s.running(r, n.Name)
+			s.readQEMU(r, n.Name)
 		}
 	}
 	s.tasks(r)
@@ -133,8 +135,8 @@ func (s *States) broadcast(r host.Reader) {
 	}
 }
 
-// running reads which QEMU the machines of a node run, and which one is installed there.
-func (s *States) running(r host.Reader, node string) {
+// readQEMU reads which QEMU the machines of a node run, and which one is installed there.
+func (s *States) readQEMU(r host.Reader, node string) {
 	cmd := inventory.APICommand("/nodes/" + node + "/qemu")
 	cmd.Argv = append(cmd.Argv, "--full", "1")
 	out, err := r.Run(cmd)
@@ -155,6 +157,9 @@ func (s *States) running(r host.Reader, node string) {
 			st.QEMU, st.Machine = Clip(g.QEMU), Clip(g.Machine)
 			s.ByID[g.VMID] = st
 			any = true
+			if older(s.running[node], st.QEMU) {
+				s.running[node] = st.QEMU
+			}
 		}
 	}
 	if !any {
@@ -209,14 +214,23 @@ func (s *States) tasks(r host.Reader) {
 	}
 }
 
-// Outdated reports whether a machine runs an older QEMU than the one that is installed on its node. Known is false when
-// one of the versions is not known.
+// Outdated reports whether a machine runs an older QEMU than its node has. Known is false when that cannot be told.
 func (s *States) Outdated(g *inventory.Guest) (outdated, known bool) {
-	running, installed := s.ByID[g.ID].QEMU, s.Installed[g.Node]
-	if running == "" || installed == "" {
+	running := s.ByID[g.ID].QEMU
+	if running == "" {
 		return false, false
 	}
-	return older(running, installed), true
+	outdated = older(running, s.Newest(g.Node))
+	return outdated, outdated || s.Installed[g.Node] != ""
+}
+
+// Newest is the QEMU that a node has: the one installed, and where that is not known the newest that a machine runs there,
+// which is no newer.
+func (s *States) Newest(node string) string {
+	if v := s.Installed[node]; v != "" {
+		return v
+	}
+	return s.running[node]
 }
 
 // older compares versions of dotted numbers.
@@ -250,38 +264,51 @@ type Orphan struct {
 	Gone bool `json:"gone"`
 }
 
-// Orphans lists the volumes with disks that nobody uses, as far as the contents of storages are known: asked is how many
-// storages answered.
-func Orphans(r host.Reader, c *inventory.Cluster, storages []string) (orphans []Orphan, asked int) {
+// Orphans lists the volumes with disks that no configuration names, as far as the contents of these storages are known;
+// missing are the storages that no node told about.
+func Orphans(r host.Reader, c *inventory.Cluster, storages []string) (orphans []Orphan, missing []string) {
 	used, ids := references(c)
 	seen := map[string]bool{}
-	for _, n := range c.Nodes {
-		for _, storage := range storages {
-			b, err := inventory.API(r, "/nodes/"+n.Name+"/storage/"+storage+"/content")
-			if err != nil {
-				continue
-			}
-			var list []struct {
-				Volid, Content string
-				Size           float64
-				VMID           json.Number
-			}
-			if json.Unmarshal(b, &list) != nil {
-				continue
-			}
-			asked++
+	for _, storage := range storages {
+		told := false
+		for _, n := range c.Nodes {
+			list, ok := contents(r, n.Name, storage)
+			told = told || ok
 			for _, v := range list {
 				id, _ := strconv.Atoi(v.VMID.String())
-				if v.Content != "images" && v.Content != "rootdir" || used[v.Volid] || used[tail(v.Volid)] || seen[v.Volid] || strings.Contains(v.Volid, "-cloudinit") ||
-					strings.Contains(v.Volid, "-state-") {
+				if !v.disk() || used[v.Volid] || used[tail(v.Volid)] || seen[v.Volid] {
 					continue
 				}
 				seen[v.Volid] = true
 				orphans = append(orphans, Orphan{Storage: storage, Volume: Clip(v.Volid), Size: int64(v.Size), VMID: id, Gone: !ids[id]})
 			}
 		}
+		if !told {
+			missing = append(missing, storage)
+		}
 	}
-	return orphans, asked
+	return orphans, missing
+}
+
+// content is a volume in the answer of the API.
+type content struct {
+	Volid, Content string
+	Size           float64
+	VMID           json.Number
+}
+
+// disk reports whether the volume is a disk, not one that PVE makes for itself.
+func (v content) disk() bool {
+	return (v.Content == "images" || v.Content == "rootdir") && !strings.Contains(v.Volid, "-cloudinit") && !strings.Contains(v.Volid, "-state-")
+}
+
+func contents(r host.Reader, node, storage string) ([]content, bool) {
+	b, err := inventory.API(r, "/nodes/"+node+"/storage/"+storage+"/content")
+	if err != nil {
+		return nil, false
+	}
+	var list []content
+	return list, json.Unmarshal(b, &list) == nil
 }
 
 // tail is the volume without the base that it is a clone of.

@@ -45,6 +45,8 @@ type guestReader struct {
 
 	vms       []posture.VM
 	cts       []posture.Container
+	lives     []posture.GuestLife
+	templates []posture.GuestTemplate
 	exposures map[string][]posture.GuestExposure
 	waiting   []posture.GuestExposure
 	rejected  []string
@@ -59,7 +61,7 @@ func guestsFacts(c *Context, cl *inventory.Cluster) posture.GuestFacts {
 	g := &guestReader{
 		c: c, cl: cl, f: &f, judge: exposure.NewJudge(exposure.Models(c.Host)), states: exposure.ReadStates(c.Host, cl),
 		exposures: map[string][]posture.GuestExposure{}, segments: map[string]*posture.GuestGroup{}, hosts: map[string]*posture.GuestGroup{},
-		zones: map[string]bool{}, vms: []posture.VM{}, cts: []posture.Container{}, waiting: []posture.GuestExposure{}, rejected: []string{},
+		zones: map[string]bool{}, vms: []posture.VM{}, cts: []posture.Container{}, lives: []posture.GuestLife{}, templates: []posture.GuestTemplate{}, waiting: []posture.GuestExposure{}, rejected: []string{},
 	}
 	for _, kind := range exposure.Kinds() {
 		g.exposures[kind] = []posture.GuestExposure{}
@@ -86,15 +88,18 @@ func (g *guestReader) publish(err error) {
 	f := g.f
 	if err != nil {
 		f.QEMU, f.LXC = posture.Unknown[[]posture.VM](err, guestFiles), posture.Unknown[[]posture.Container](err, guestFiles)
+		f.Lives, f.Templates = posture.Unknown[[]posture.GuestLife](err, guestFiles), posture.Unknown[[]posture.GuestTemplate](err, guestFiles)
 		f.Exposures = posture.Unknown[map[string][]posture.GuestExposure](err, guestFiles)
 		f.Waiting = posture.Unknown[[]posture.GuestExposure](err, guestFiles)
 		f.Rejected, f.Zones = posture.Unknown[[]string](err, guestFiles), posture.Unknown[[]string](err, guestFiles)
 		f.Segments, f.Hosts = posture.Unknown[[]posture.GuestGroup](err, guestFiles), posture.Unknown[[]posture.GuestGroup](err, guestFiles)
-		f.Orphans = posture.Unknown[[]string](err, guestFiles)
+		f.Orphans, f.OrphansAsked = []string{}, posture.Unknown[bool](err, guestFiles)
 		return
 	}
 	f.QEMU = posture.Known(g.vms, posture.Configured, guestFiles)
 	f.LXC = posture.Known(g.cts, posture.Configured, guestFiles)
+	f.Lives = posture.Known(g.lives, posture.Configured, guestFiles)
+	f.Templates = posture.Known(g.templates, posture.Configured, guestFiles)
 	f.Exposures = posture.Known(g.exposures, posture.Configured, guestFiles)
 	f.Waiting = posture.Known(g.waiting, posture.Configured, guestFiles)
 	f.Rejected = posture.Known(g.rejected, posture.Configured, guestFiles)
@@ -132,16 +137,16 @@ func sortedKeys[T any](m map[string]T) []string {
 func (g *guestReader) orphans() {
 	const source = "/nodes/NODE/storage/STORAGE/content"
 	storages := exposure.Storages(g.cl)
-	found, asked := exposure.Orphans(g.c.Host, g.cl, storages)
-	if asked == 0 {
-		g.f.Orphans = posture.Unknown[[]string](posture.Problemf("unavailable", "the contents of storages are known to the API only"), source)
+	found, missing := exposure.Orphans(g.c.Host, g.cl, storages)
+	g.f.Orphans = []string{}
+	for _, o := range found {
+		g.f.Orphans = append(g.f.Orphans, fmt.Sprintf("%s (%d GiB)", o.Volume, o.Size>>30))
+	}
+	if len(missing) > 0 {
+		g.f.OrphansAsked = posture.Unknown[bool](posture.Problemf("unavailable", "the contents of %s are known to the API only", strings.Join(missing, ", ")), source)
 		return
 	}
-	list := []string{}
-	for _, o := range found {
-		list = append(list, fmt.Sprintf("%s (%d GiB)", o.Volume, o.Size>>30))
-	}
-	g.f.Orphans = posture.Known(list, posture.Effective, source)
+	g.f.OrphansAsked = posture.Known(true, posture.Effective, source)
 }
 
 // node reads what guests depend on: merging of memory, nested virtualization.
@@ -195,9 +200,12 @@ func (g *guestReader) guest(guest *inventory.Guest, cfg *guestcfg.Config) {
 			g.rejected = append(g.rejected, fmt.Sprintf("%s: %s (%s:%d)", name, exposure.Clip(p.Text), file, p.Line))
 		}
 	}
-	if !life.Template {
+	if life.Template {
+		g.templates = append(g.templates, posture.GuestTemplate{ID: guest.ID, Guest: name, Tags: tags})
+	} else {
 		g.groups(guest, cfg, name, tags)
 	}
+	g.life(guest, cfg, name, tags, life)
 	if guest.Kind == inventory.LXC {
 		g.container(guest, cfg, name, tags, life)
 		return
@@ -218,7 +226,7 @@ func shown(guest *inventory.Guest, name string, tags []string, template bool, e 
 		x.Source += ":" + strconv.Itoa(e.Line)
 		where += ":" + strconv.Itoa(e.Line)
 	}
-	x.Words = name + ": " + e.Key + " " + e.Text + " (" + where + ")"
+	x.Words = name + ": " + e.Words() + " (" + where + ")"
 	return x
 }
 

@@ -11,20 +11,37 @@ import (
 	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 )
 
+// life reads what guests of both kinds have.
+func (g *guestReader) life(guest *inventory.Guest, cfg *guestcfg.Config, name string, tags []string, life exposure.Life) {
+	s := &cfg.Current
+	l := posture.GuestLife{
+		ID: guest.ID, Kind: string(guest.Kind), Guest: name, Source: guest.Config.Path, Tags: tags,
+		Running: g.running(guest), IdleDays: g.idle(guest), Template: life.Template, OnBoot: s.On("onboot"), Protection: s.On("protection"),
+		Lock: exposure.Clip(life.Lock), LockHours: g.locked(guest, life), HookScript: exposure.Clip(s.Value("hookscript")),
+		Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires, Expired: g.expired(life),
+		From: lineage(guest, life), Lineage: life.LineageKnown, Unused: nonNil(clipped(life.Unused)),
+		Snapshots: life.Snapshots, OldestSnapshot: days(life.Oldest, g.c.Now), MemorySnapshots: life.Memory, UnfinishedSnapshots: life.Unfinished,
+		Pending: hasPending(cfg), OSType: exposure.Clip(s.Value("ostype")), OSSupported: supported(""),
+		Secret: s.LineOf("cipassword") > 0 || s.Value("ciuser") == "root",
+	}
+	if guest.Kind == inventory.QEMU {
+		l.OSSupported = supported(l.OSType)
+	}
+	l.StoppedDays = l.IdleDays.Value
+	l.Created, l.Dated = g.created(guest, life)
+	g.lives = append(g.lives, l)
+}
+
 // machine reads a virtual machine.
 func (g *guestReader) machine(guest *inventory.Guest, cfg *guestcfg.Config, name string, tags []string, life exposure.Life) {
 	s := &cfg.Current
 	cpu, agent, board, firmware := g.judge.CPUOf(s), exposure.AgentOf(s), exposure.MachineOf(s), exposure.FirmwareOf(s)
 	vm := posture.VM{
 		ID: guest.ID, Name: exposure.Clip(cfg.Name()), Title: name, Node: guest.Node, Source: guest.Config.Path, Here: guest.Node == g.cl.Here, Tags: tags,
-		Running: g.running(guest), IdleDays: g.idle(guest), Template: life.Template, OnBoot: s.On("onboot"), Protection: s.On("protection"),
-		Lock: exposure.Clip(life.Lock), LockHours: g.locked(guest, life), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
-		Expired: g.expired(life), From: lineage(guest, life), Unused: nonNil(clipped(life.Unused)), Snapshots: life.Snapshots,
-		OldestSnapshot: days(life.Oldest, g.c.Now), MemorySnapshots: life.Memory, UnfinishedSnapshots: life.Unfinished,
-		Pending: hasPending(cfg), OSSupported: supported(s.Value("ostype")), OSType: exposure.Clip(s.Value("ostype")),
-		Memory: megabytes(s), Cores: atLeastOne(s, "cores") * atLeastOne(s, "sockets"), CPULimit: decimal(s.Value("cpulimit")), NICs: cards(s),
+		Template: life.Template,
+		Memory:   megabytes(s), Cores: atLeastOne(s, "cores") * atLeastOne(s, "sockets"), CPULimit: decimal(s.Value("cpulimit")), NICs: cards(s),
 		Args: exposure.MaskArguments(s.Value("args")), Agent: agent.Enabled, Freeze: agent.Freeze,
-		CPU: exposure.Clip(cpu.Type), CPUDefault: cpu.Default, CPUVendor: cpu.Vendor, CPUFlags: nonNil(clipped(cpu.On)), CPUMissing: missing(cpu),
+		CPU: exposure.Clip(cpu.Type), CPUDefault: cpu.Default, CPUVendor: cpu.Vendor, CPUFlags: nonNil(clipped(cpu.On)), CPUMissing: nonNil(cpu.Missing), CPUKnown: modelKnown(cpu),
 		CPUBare: cpu.Bare, Nested: cpu.Nested && !g.nestingOff(guest), KVM: on(s, "kvm", true),
 		Machine: exposure.Clip(board.Type), MachineVersion: exposure.Clip(board.Version),
 		OVMF: firmware.OVMF, SecureBoot: firmware.SecureBoot, Certificates: exposure.Clip(firmware.Certificates), TPM: exposure.Clip(firmware.TPM),
@@ -32,6 +49,7 @@ func (g *guestReader) machine(guest *inventory.Guest, cfg *guestcfg.Config, name
 		VMGenID: s.Value("vmgenid") != "" && s.Value("vmgenid") != "0", CIUser: exposure.Clip(s.Value("ciuser")), CIPassword: s.LineOf("cipassword") > 0,
 	}
 	vm.Created, vm.Dated = g.created(guest, life)
+	vm.OSType = exposure.Clip(s.Value("ostype"))
 	confidential(&vm, s)
 	for _, v := range s.Volumes() {
 		if v.Cloudinit {
@@ -46,27 +64,24 @@ func (g *guestReader) machine(guest *inventory.Guest, cfg *guestcfg.Config, name
 	g.vms = append(g.vms, vm)
 }
 
-// qemu compares the QEMU that runs with the one that is installed.
+// qemu compares the QEMU that runs with the one that its node has.
 func (g *guestReader) qemu(guest *inventory.Guest, vm *posture.VM) {
 	const source = "/nodes/NODE/qemu"
 	st := g.states.ByID[guest.ID]
+	vm.RunningQEMU = st.QEMU
 	outdated, known := g.states.Outdated(guest)
-	unknown := posture.Problemf("unavailable", "which QEMU runs is known to the API only")
 	switch {
 	case st.Status == "stopped":
-		vm.RunningQEMU = posture.Known("", posture.Effective, g.states.Source)
 		vm.Outdated = posture.Known(false, posture.Effective, g.states.Source)
-		return
-	case st.QEMU == "":
-		vm.RunningQEMU = posture.Unknown[string](unknown, source)
+	case !known:
+		vm.Outdated = posture.Unknown[bool](posture.Problemf("unavailable", "which QEMU runs and which one is installed is known to the API only"), source)
 	default:
-		vm.RunningQEMU = posture.Known(st.QEMU, posture.Effective, source)
+		vm.Outdated = posture.Known(outdated, posture.Effective, source)
 	}
-	if !known {
-		vm.Outdated = posture.Unknown[bool](unknown, source)
-		return
+	if outdated {
+		e := g.judge.OldQEMU(st, g.states.Newest(guest.Node))
+		g.exposures[e.Kind] = append(g.exposures[e.Kind], shown(guest, vm.Title, vm.Tags, vm.Template, e))
 	}
-	vm.Outdated = posture.Known(outdated, posture.Effective, source)
 }
 
 // container reads a container.
@@ -74,12 +89,8 @@ func (g *guestReader) container(guest *inventory.Guest, cfg *guestcfg.Config, na
 	s := &cfg.Current
 	ct := posture.Container{
 		ID: guest.ID, Name: exposure.Clip(cfg.Name()), Title: name, Node: guest.Node, Source: guest.Config.Path, Here: guest.Node == g.cl.Here, Tags: tags,
-		Running: g.running(guest), IdleDays: g.idle(guest), Template: life.Template, OnBoot: s.On("onboot"), Protection: s.On("protection"),
-		Lock: exposure.Clip(life.Lock), LockHours: g.locked(guest, life), HookScript: exposure.Clip(s.Value("hookscript")), Owner: life.Owner, Purpose: life.Purpose, Expires: life.Expires,
-		Expired: g.expired(life), From: lineage(guest, life), Unused: nonNil(clipped(life.Unused)), Snapshots: life.Snapshots,
-		OldestSnapshot: days(life.Oldest, g.c.Now), MemorySnapshots: life.Memory, UnfinishedSnapshots: life.Unfinished,
-		Pending: hasPending(cfg), OSSupported: supported(""), OSType: exposure.Clip(s.Value("ostype")),
-		Memory: number(s, "memory", 512), MemorySet: s.LineOf("memory") > 0, Swap: number(s, "swap", 512), SwapSet: s.LineOf("swap") > 0,
+		Template: life.Template,
+		Memory:   number(s, "memory", 512), MemorySet: s.LineOf("memory") > 0, Swap: number(s, "swap", 512), SwapSet: s.LineOf("swap") > 0,
 		Cores: number(s, "cores", 0), CPULimit: decimal(s.Value("cpulimit")), NICs: cards(s),
 		Unprivileged: s.On("unprivileged"), CMode: exposure.Clip(s.Value("cmode")),
 	}
@@ -144,11 +155,11 @@ func (g *guestReader) locked(guest *inventory.Guest, life exposure.Life) posture
 	return posture.Known(max(0, int(g.c.Now.Sub(st.ModTime)/time.Hour)), posture.Configured, guest.Config.Path)
 }
 
-func missing(cpu exposure.CPU) posture.Fact[[]string] {
+func modelKnown(cpu exposure.CPU) posture.Fact[bool] {
 	if cpu.Vendor == "" {
-		return posture.Unknown[[]string](posture.Problemf("unavailable", "the processor model %s is not known", exposure.Clip(cpu.Type)), "cpu")
+		return posture.Unknown[bool](posture.Problemf("unavailable", "the processor model %s is not known", exposure.Clip(cpu.Type)), "cpu")
 	}
-	return posture.Known(nonNil(cpu.Missing), posture.Configured, "cpu")
+	return posture.Known(true, posture.Configured, "cpu")
 }
 
 func (g *guestReader) expired(life exposure.Life) bool {
