@@ -285,7 +285,7 @@ func union(a, b []string) []string {
 // network reads the interfaces of the node itself from its files, and those of its peers from the API or a recorded
 // answer of it: no node holds the files of another.
 func (rd *reader) network(n *Node) {
-	if !n.Here {
+	if _, err := rd.r.ReadFile(fileInterfaces); !n.Here || errors.Is(err, host.ErrUnavailable) {
 		n.Network = File[*netcfg.Config]{Path: "/nodes/" + n.Name + "/network", read: true}
 		answer, err := API(rd.r, n.Network.Path)
 		if err != nil {
