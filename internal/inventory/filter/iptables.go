@@ -307,7 +307,7 @@ func (p *perl) guest(nic *nic, d direction, family int) *Stage {
 	}
 	name := nic.title() + " " + d.String()
 	if missing := p.missing(nic, d, family); missing != "" {
-		b.add(Accept, built("not filtered: "+string(missing)), b.any())
+		b.add(Accept, p.unfiltered(nic, missing, d, family), b.any())
 		return &Stage{Name: name, Family: family, Steps: b.steps}
 	}
 	fw, path := nic.guest.file, nic.guest.path
@@ -327,6 +327,15 @@ func (p *perl) guest(nic *nic, d direction, family int) *Stage {
 	policy, why := optionReason(path, fw, key, absent)
 	b.policy(verdictOf(policy), why)
 	return &Stage{Name: name, Family: family, Steps: b.steps}
+}
+
+// unfiltered says why a NIC with "firewall=1" has no chain.
+func (p *perl) unfiltered(c *nic, m Missing, d direction, family int) Reason {
+	if m == MissingChain {
+		m := p.plan(family).unplugged[d][c]
+		return Reason{File: p.node.clusterPath, Line: m.line, Rule: "not filtered: " + m.text}
+	}
+	return Reason{File: c.guest.path, Line: line(c.guest.file, "enable"), Rule: "not filtered: " + string(m) + " is off"}
 }
 
 // guestOptions are the steps before the rules of a guest (ruleset_create_vm_chain).
@@ -420,8 +429,8 @@ func (p *perl) missingWhy(c *nic) string {
 	var sides []side
 	why := ""
 	for _, s := range []side{{4, in}, {4, out}, {6, in}, {6, out}} {
-		if w := p.plan(s.family).unplugged[s.d][c]; w != "" {
-			sides, why = append(sides, s), or(why, w)
+		if m := p.plan(s.family).unplugged[s.d][c]; m != (mishap{}) {
+			sides, why = append(sides, s), or(why, m.text)
 		}
 	}
 	if len(sides) == 4 {

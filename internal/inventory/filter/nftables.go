@@ -252,7 +252,7 @@ func (x *rust) guest(c *nic, d direction, family int) *Stage {
 	b := &builder{family: family}
 	b.allowICMP()
 	if m := x.missing(c, d, family); m != "" {
-		b.fixed(Accept, "not filtered: "+string(m), b.any())
+		b.add(Accept, Reason{File: c.guest.path, Line: line(c.guest.file, "enable"), Rule: "not filtered: " + string(m) + " is off"}, b.any())
 		return &Stage{Name: name, Family: family, Steps: b.steps}
 	}
 	fw, path := c.guest.file, c.guest.path

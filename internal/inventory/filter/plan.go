@@ -18,9 +18,15 @@ type plan struct {
 	// lost are the GROUP lines of the node that nothing is made of.
 	lost [2]map[*firewall.Rule]bool
 	// unplugged are the NICs that have no chain, and what ended the run.
-	unplugged [2]map[*nic]string
+	unplugged [2]map[*nic]mishap
 	// exists are the chains of groups so far.
 	exists map[string][2]bool
+}
+
+// mishap is what ended a run, and the line of cluster.fw that did; the zero mishap is none.
+type mishap struct {
+	text string
+	line int
 }
 
 // maxChainName is the length of the name of a chain that iptables takes.
@@ -33,17 +39,17 @@ func (p *perl) plan(family int) *plan {
 	}
 	pl := &plan{exists: map[string][2]bool{}}
 	for d := in; d <= out; d++ {
-		pl.lost[d], pl.unplugged[d] = map[*firewall.Rule]bool{}, map[*nic]string{}
+		pl.lost[d], pl.unplugged[d] = map[*firewall.Rule]bool{}, map[*nic]mishap{}
 	}
 	p.plans[i] = pl
 	if p.node.hostEnabled() {
 		for d := in; d <= out; d++ {
 			p.groupLines(p.node.host.Rules, nil, false, family, func(r *firewall.Rule) bool {
-				pl.lost[d][r] = pl.use(p, r.Action, d, family) != ""
+				pl.lost[d][r] = pl.use(p, r.Action, d, family) != mishap{}
 				return true
 			})
 			p.groupLines(p.node.cluster.Rules, nil, true, family, func(r *firewall.Rule) bool {
-				pl.lost[d][r] = pl.use(p, r.Action, d, family) != ""
+				pl.lost[d][r] = pl.use(p, r.Action, d, family) != mishap{}
 				return true
 			})
 		}
@@ -73,49 +79,49 @@ func (p *perl) groupLines(rules []firewall.Rule, local *firewall.File, own bool,
 func (p *perl) planGuest(pl *plan, g *guestFiles, family int) {
 	nics := slices.Clone(g.nics)
 	slices.SortFunc(nics, func(a, b *nic) int { return strings.Compare(strconv.Itoa(a.Net), strconv.Itoa(b.Net)) })
-	died := ""
+	var died mishap
 	for _, c := range nics {
 		if !c.Firewall {
 			continue
 		}
 		netid := "net" + strconv.Itoa(c.Net)
 		for d := in; d <= out; d++ {
-			if died == "" {
+			if died == (mishap{}) {
 				p.groupLines(g.file.Rules, g.file, false, family, func(r *firewall.Rule) bool {
 					if !given(r.Iface) || r.Iface == netid {
 						died = pl.use(p, r.Action, d, family)
 					}
-					return died == ""
+					return died == mishap{}
 				})
 			}
-			if died != "" {
+			if died != (mishap{}) {
 				pl.unplugged[d][c] = died
 			}
 		}
 	}
 }
 
-// use asks for the chain of a group. The answer is why the run ends, empty when it does not.
-func (pl *plan) use(p *perl, name string, d direction, family int) string {
+// use asks for the chain of a group. The answer is why the run ends.
+func (pl *plan) use(p *perl, name string, d direction, family int) mishap {
 	e := pl.exists[name]
 	if e[d] {
-		return ""
-	}
-	if e[in] {
-		return "the group " + name + " was left half made"
+		return mishap{}
 	}
 	g := p.group(name, family)
+	if e[in] {
+		return mishap{"the group " + name + " was left half made, because of line " + strconv.Itoa(g.at[in]), g.at[in]}
+	}
 	for d, suffix := range []string{"-IN", "-OUT"} {
 		if len("GROUP-"+name+suffix) > maxChainName {
-			return "the name of the group " + name + " is too long"
+			return mishap{text: "the name of the group " + name + " is too long"}
 		}
 		e[d] = true
 		pl.exists[name] = e
 		if g.dies[d] != nil {
-			return "line " + strconv.Itoa(g.at[d]) + " of the group " + name + " cannot be generated: " + g.dies[d].Error()
+			return mishap{"line " + strconv.Itoa(g.at[d]) + ", in the group " + name + ", cannot be generated: " + g.dies[d].Error(), g.at[d]}
 		}
 	}
-	return ""
+	return mishap{}
 }
 
 // missing says why a NIC has no chain.
@@ -125,7 +131,7 @@ func (p *perl) missing(c *nic, d direction, family int) Missing {
 		return MissingFlag
 	case !c.guest.enabled():
 		return MissingGuest
-	case p.plan(family).unplugged[d][c] != "":
+	case p.plan(family).unplugged[d][c] != mishap{}:
 		return MissingChain
 	}
 	return ""
