@@ -230,8 +230,8 @@ func (v *fwView) sources(n posture.FirewallNode, net *filter.Network, p watchedP
 	var sets []netset.Addrs
 	var why []string
 	for _, iface := range v.ifaces(n.Name) {
-		way := net.Path(filter.Endpoint{Kind: filter.Outside, Iface: iface}, filter.Endpoint{Kind: filter.Host}, family)
-		for _, part := range reach.Partition(space, way, filter.Reason{Rule: "nothing filters"}) {
+		from, to := filter.Endpoint{Kind: filter.Outside, Iface: iface}, filter.Endpoint{Kind: filter.Host}
+		for _, part := range reach.Partition(space, net.Path(from, to, family), net.Unfiltered(from, to)) {
 			if part.Verdict != filter.Accept {
 				continue
 			}
