@@ -26,6 +26,8 @@ func Redact(f *posture.Facts) *posture.Facts {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return &posture.Facts{Version: f.Version}
 	}
+	// The files of the cluster hold free text and names that no list knows. What follows from them, the facts, is kept.
+	c.Estate = posture.Estate{}
 	r := &redactor{names: map[string]string{}, addrs: map[netip.Addr]netip.Addr{}}
 	r.learn(&c)
 	r.walk(reflect.ValueOf(&c).Elem())
@@ -71,6 +73,7 @@ func (r *redactor) learn(f *posture.Facts) {
 	for _, u := range people(f) {
 		r.addName("person", u)
 	}
+	r.learnCluster(f)
 	var list []string
 	for n := range r.names {
 		list = append(list, regexp.QuoteMeta(n))
@@ -81,6 +84,36 @@ func (r *redactor) learn(f *posture.Facts) {
 	})
 	if len(list) > 0 {
 		r.pattern = regexp.MustCompile(`(?:^|\b)(?:` + strings.Join(list, "|") + `)(?:\b|$)`)
+	}
+}
+
+// learnCluster gathers the names that the administrators of a cluster have given.
+func (r *redactor) learnCluster(f *posture.Facts) {
+	r.addName("cluster", f.OS.ClusterName.Value)
+	for _, u := range f.Identity.Users.Value {
+		name, _, _ := strings.Cut(u.ID, "@")
+		r.addName("person", name)
+	}
+	for _, t := range f.Identity.Tokens.Value {
+		_, name, _ := strings.Cut(t.ID, "!")
+		r.addName("token", name)
+	}
+	for _, g := range f.Identity.Groups.Value {
+		r.addName("group", g.ID)
+	}
+	for _, x := range f.Identity.Roles.Value {
+		r.addName("role", x.ID)
+	}
+	for _, m := range f.Identity.Realms.Value {
+		if m.ID != "pam" && m.ID != "pve" {
+			r.addName("realm", m.ID)
+		}
+	}
+	for _, g := range f.Guests.QEMU.Value {
+		r.addName("guest", g.Name)
+	}
+	for _, g := range f.Guests.LXC.Value {
+		r.addName("guest", g.Name)
 	}
 }
 

@@ -118,7 +118,7 @@ func estateReaderOf(e posture.Estate) *host.Memory {
 }
 
 // errNoEstate says that a bundle holds no cluster.
-var errNoEstate = errors.New("the bundle holds no Proxmox VE configuration: it was made on another kind of host, or redacted by an older castellan")
+var errNoEstate = errors.New("the bundle holds no Proxmox VE configuration: it was made on another kind of host, or was redacted, which leaves these files out")
 
 // OpenEstate returns a Reader over the cluster configuration that facts hold.
 func OpenEstate(f *posture.Facts) (host.Reader, error) {
