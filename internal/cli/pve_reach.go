@@ -33,6 +33,7 @@ connection is meant; answers follow it.
   castellan pve reach --to host:22 --all-nodes            SSH of every node
   castellan pve reach --to guest:100:443                  a port of a guest; /udp, /sctp for other protocols
   castellan pve reach --to guest:100                      all ports of a guest
+  castellan pve reach --to guests:22                      a port of every guest, from outside unless --from says else
   castellan pve reach --to guest:100:5432 --from vm/101   only from one guest
   castellan pve reach --to host:22 --from 192.0.2.0/24    only from some addresses
 
@@ -45,20 +46,19 @@ cluster), guests (on the same bridge, after their own rules for what they send),
 				return err
 			}
 			return a.withCluster(cmd.Context(), e, func(c *inventory.Cluster, o *opened) error {
-				answers, err := q.ask(c, filter.Options{Now: o.desc.Now})
+				jobs, err := q.jobs(c, filter.Options{Now: o.desc.Now})
 				if err != nil {
 					return err
 				}
 				if e.json {
-					return a.printReachJSON(f, answers)
+					return a.printReachJSON(q, jobs)
 				}
-				a.printReach(q, answers)
-				return nil
+				return a.printReach(q, jobs)
 			})
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.to, "to", "", "`target`: host:PORT[/PROTO], guest:ID[/netN]:PORT[/PROTO], host, guest:ID")
+	fl.StringVar(&f.to, "to", "", "`target`: host:PORT[/PROTO], guest:ID[/netN]:PORT[/PROTO], host, guest:ID, guests[:PORT]")
 	fl.StringVar(&f.from, "from", "", "only from a `zone` (outside, nodes, guests, host), an address or network, or a guest (vm/100)")
 	fl.StringVar(&f.node, "node", "", "`node` whose firewall is asked (default: this node, or that of the guest)")
 	fl.StringVar(&f.backend, "backend", "", "iptables or nftables (default: what host.fw of the node chooses)")
@@ -69,7 +69,7 @@ cluster), guests (on the same bridge, after their own rules for what they send),
 // reachQuestion is what was asked, understood.
 type reachQuestion struct {
 	flags   *reachFlags
-	vmid    int // 0: the node
+	vmid    int // 0: the node, allGuests: every guest
 	nic     int // -1: all
 	service netset.Services
 	zones   []string
@@ -77,11 +77,14 @@ type reachQuestion struct {
 	source  netset.Addrs
 }
 
+// allGuests stands for every guest of every node.
+const allGuests = -1
+
 func (f *reachFlags) parse() (*reachQuestion, error) {
 	q := &reachQuestion{flags: f, nic: -1, service: netset.AnyService()}
 	parts := strings.Split(f.to, ":")
 	bad := func() (*reachQuestion, error) {
-		return nil, usage("--to %q: targets are host:8006, host, guest:100:22, guest:100/net1:53/udp, guest:100", f.to)
+		return nil, usage("--to %q: targets are host:8006, host, guest:100:22, guest:100/net1:53/udp, guest:100, guests:22, guests", f.to)
 	}
 	rest := parts[1:]
 	switch {
@@ -99,6 +102,8 @@ func (f *reachFlags) parse() (*reachQuestion, error) {
 			}
 		}
 		rest = parts[2:]
+	case parts[0] == "guests":
+		q.vmid = allGuests
 	case parts[0] != "host":
 		return bad()
 	}
@@ -116,6 +121,9 @@ func (f *reachFlags) parse() (*reachQuestion, error) {
 	}
 	if f.allNodes && (f.node != "" || q.vmid != 0) {
 		return nil, usage("--all-nodes is for --to host, without --node")
+	}
+	if q.vmid == allGuests {
+		q.zones = []string{reach.ZoneOutside}
 	}
 	return q, q.parseFrom(f.from)
 }
@@ -181,13 +189,20 @@ func (q *reachQuestion) parseFrom(from string) error {
 	return nil
 }
 
-// ask answers the question for each node that it is about.
-func (q *reachQuestion) ask(c *inventory.Cluster, o filter.Options) ([]reach.Answer, error) {
+// job is one target of a question.
+type job struct {
+	net    *filter.Network
+	prober *reach.Prober
+	to     filter.Endpoint
+}
+
+// jobs lists the targets that the question is about, on each node.
+func (q *reachQuestion) jobs(c *inventory.Cluster, o filter.Options) ([]job, error) {
 	nodes, err := q.nodes(c)
 	if err != nil {
 		return nil, err
 	}
-	var answers []reach.Answer
+	var jobs []job
 	for _, node := range nodes {
 		backend := filter.Backend(q.flags.backend)
 		if backend == "" {
@@ -197,20 +212,31 @@ func (q *reachQuestion) ask(c *inventory.Cluster, o filter.Options) ([]reach.Ans
 		if err != nil {
 			return nil, exit(ExitTarget, err)
 		}
-		p := reach.NewProber(c, n, q.vmid)
-		targets, err := q.targets(n)
+		p := reach.NewProber(c, n)
+		targets, err := q.targets(c, n)
 		if err != nil {
 			return nil, err
 		}
 		for _, to := range targets {
-			answer, err := p.Reach(reach.Query{To: to, Service: q.service, Zones: q.zones, From: q.guest, Source: q.source})
-			if err != nil {
-				return nil, exit(ExitTarget, err)
-			}
-			answers = append(answers, answer)
+			jobs = append(jobs, job{n, p, to})
 		}
 	}
-	return answers, nil
+	return jobs, nil
+}
+
+// ask answers the question for each target, one after the other: the answers of a thousand guests are not held together.
+func (q *reachQuestion) ask(jobs []job, use func(reach.Answer) error) error {
+	for _, j := range jobs {
+		answer, err := j.prober.Reach(reach.Query{To: j.to, Service: q.service, Zones: q.zones, From: q.guest, Source: q.source})
+		if err != nil {
+			return exit(ExitTarget, err)
+		}
+		j.net.Forget(j.to)
+		if err := use(answer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nodes are those whose firewall decides: that of the guest, the one that was named, this one, or all.
@@ -229,7 +255,9 @@ func (q *reachQuestion) nodes(c *inventory.Cluster) ([]string, error) {
 	}
 	node := q.flags.node
 	switch {
-	case q.vmid != 0:
+	case q.vmid == allGuests && node == "":
+		return all, nil
+	case q.vmid > 0:
 		g, ok := c.Guest(q.vmid)
 		if !ok {
 			return nil, usage("--to: there is no guest %d", q.vmid)
@@ -252,14 +280,14 @@ func (q *reachQuestion) nodes(c *inventory.Cluster) ([]string, error) {
 }
 
 // targets are the ends that are reached: the node, or the NICs of the guest.
-func (q *reachQuestion) targets(n *filter.Network) ([]filter.Endpoint, error) {
+func (q *reachQuestion) targets(c *inventory.Cluster, n *filter.Network) ([]filter.Endpoint, error) {
 	if q.vmid == 0 {
 		return []filter.Endpoint{{Kind: filter.Host}}, nil
 	}
 	var out []filter.Endpoint
 	var nics []string
 	for _, nic := range n.NICs() {
-		if nic.VMID != q.vmid {
+		if nic.VMID != q.vmid && (q.vmid != allGuests || reach.Template(c, nic.VMID)) {
 			continue
 		}
 		nics = append(nics, "net"+strconv.Itoa(nic.Net))
@@ -268,6 +296,8 @@ func (q *reachQuestion) targets(n *filter.Network) ([]filter.Endpoint, error) {
 		}
 	}
 	switch {
+	case q.vmid == allGuests:
+		return out, nil
 	case len(nics) == 0:
 		return nil, usage("--to: guest %d has no network card on a bridge", q.vmid)
 	case len(out) == 0:

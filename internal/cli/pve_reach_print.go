@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -19,6 +21,7 @@ var errNoNodes = errors.New("no node was found below /etc/pve/nodes")
 type reachJSON struct {
 	To      string    `json:"to"`
 	Node    string    `json:"node"`
+	Guest   int       `json:"guest,omitempty"`
 	NIC     string    `json:"nic,omitempty"`
 	Backend string    `json:"backend"`
 	Reach   []rowJSON `json:"reach"`
@@ -39,33 +42,52 @@ type rowJSON struct {
 	filter.Reason
 }
 
-func (a *app) printReachJSON(f *reachFlags, answers []reach.Answer) error {
-	list := make([]reachJSON, 0, len(answers))
-	for _, x := range answers {
-		j := reachJSON{To: f.to, Node: x.Node, Backend: string(x.Backend), Reach: []rowJSON{}, Refused: []rowJSON{}}
-		if x.To.Kind == filter.GuestNIC {
-			j.NIC = "net" + strconv.Itoa(x.To.Net)
+// printReachJSON prints one object, or a list of them when the question has several targets.
+func (a *app) printReachJSON(q *reachQuestion, jobs []job) error {
+	w := bufio.NewWriter(a.out)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	sep := "["
+	err := q.ask(jobs, func(x reach.Answer) error {
+		if len(jobs) > 1 {
+			_, _ = w.WriteString(sep) // an error comes back from Flush
+			sep = ","
 		}
-		for _, r := range x.Rows {
-			row := rowJSON{
-				Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Prefixes, Names: append([]string{}, r.Sources.Names...),
-				Service: reach.ServiceText(r.Service, netset.AnyService()), Ports: sourcePorts(r.Service), Verdict: r.Verdict, Reason: r.Why,
-			}
-			if r.Dest != nil {
-				row.Dest = r.Dest.Prefixes
-			}
-			if r.Verdict == filter.Accept {
-				j.Reach = append(j.Reach, row)
-			} else {
-				j.Refused = append(j.Refused, row)
-			}
+		return enc.Encode(answerJSON(q.flags.to, x))
+	})
+	if len(jobs) == 0 {
+		_, _ = w.WriteString("[]\n")
+	}
+	if len(jobs) > 1 {
+		_, _ = w.WriteString("]\n")
+	}
+	if flushed := w.Flush(); flushed != nil {
+		return exit(ExitTarget, fmt.Errorf("cannot write the answer: %w", flushed))
+	}
+	return err
+}
+
+func answerJSON(to string, x reach.Answer) reachJSON {
+	j := reachJSON{To: to, Node: x.Node, Backend: string(x.Backend), Reach: []rowJSON{}, Refused: []rowJSON{}}
+	if x.To.Kind == filter.GuestNIC {
+		j.Guest, j.NIC = x.To.VMID, "net"+strconv.Itoa(x.To.Net)
+	}
+	for _, r := range x.Rows {
+		row := rowJSON{
+			Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Parts, Names: append([]string{}, r.Sources.Names...),
+			Service: reach.ServiceText(r.Service, netset.AnyService()), Ports: sourcePorts(r.Service), Verdict: r.Verdict, Reason: r.Why,
 		}
-		list = append(list, j)
+		if r.Dest != nil {
+			row.Dest = r.Dest.Parts
+		}
+		if r.Verdict == filter.Accept {
+			j.Reach = append(j.Reach, row)
+		} else {
+			j.Refused = append(j.Refused, row)
+		}
 	}
-	if len(list) == 1 {
-		return a.printJSON(list[0])
-	}
-	return a.printJSON(list)
+	return j
 }
 
 // sourcePorts are the source ports of services that all have the same and not all of them.
@@ -77,11 +99,13 @@ func sourcePorts(s netset.Services) string {
 	return parts[0].Source.String()
 }
 
-func (a *app) printReach(q *reachQuestion, answers []reach.Answer) {
-	for i, x := range answers {
-		if i > 0 {
+func (a *app) printReach(q *reachQuestion, jobs []job) error {
+	first := true
+	err := q.ask(jobs, func(x reach.Answer) error {
+		if !first {
 			fmt.Fprintln(a.out)
 		}
+		first = false
 		what := "node " + x.Node
 		if x.To.Kind == filter.GuestNIC {
 			what = fmt.Sprintf("guest %d net%d on node %s", x.To.VMID, x.To.Net, x.Node)
@@ -89,13 +113,22 @@ func (a *app) printReach(q *reachQuestion, answers []reach.Answer) {
 		if !q.service.IsAny() {
 			what = reach.ServiceText(q.service, q.service) + " of " + what
 		}
-		fmt.Fprintf(a.out, "%s, as %s filters it\n", what, program(x.Backend))
+		fmt.Fprintf(a.out, "%s, as %s filters it\n", safe(what), program(x.Backend))
 		a.printRows("reached by", q, x.Rows, func(v filter.Verdict) bool { return v == filter.Accept })
 		a.printRows("refused", q, x.Rows, func(v filter.Verdict) bool { return v != filter.Accept })
+		for _, u := range x.Unknown {
+			a.indented(2, safe("not asked from "+u+": its rules could not be read"))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if len(answers) > 0 {
-		fmt.Fprintf(a.out, "\nNext: castellan pve simulate follows one packet; castellan pve lint finds rules that never decide\n")
+	if len(jobs) == 0 {
+		fmt.Fprintln(a.out, "there is no guest with a network card on a bridge")
 	}
+	fmt.Fprintf(a.out, "\nNext: castellan pve simulate follows one packet; castellan pve lint finds rules that\nnever decide\n")
+	return nil
 }
 
 func program(b filter.Backend) string {

@@ -226,6 +226,11 @@ func TestRegionsAgreeWithBruteForce(t *testing.T) {
 		}
 		both, either, less, plain := a.Intersect(b), a.Union(b), a.Minus(b), a.Simplify()
 		inside, outside := a.Split(x)
+		rest, taken := Carve(slices.Clone(a.Boxes()), x, nil)
+		if !Disjoint(rest).Equal(outside) || !Disjoint(taken).Equal(inside) {
+			t.Fatal("carve and split differ")
+		}
+		disjoint(t, Disjoint(append(rest, taken...)))
 		for _, r := range []Region{a, both, either, less, plain, inside, outside} {
 			disjoint(t, r)
 		}

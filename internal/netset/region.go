@@ -81,6 +81,30 @@ func (r Region) Split(b Box) (in, rest Region) {
 	return in, rest
 }
 
+// Carve takes the packets of a box out of disjoint boxes: it returns what is left and appends what was taken to hit. The
+// slice pending is changed and belongs to the caller; this is Split for long lists of rules, without a copy for each.
+func Carve(pending []Box, b Box, hit []Box) (rest, taken []Box) {
+	n := len(pending)
+	for i := 0; i < n; i++ {
+		if !pending[i].Overlaps(b) {
+			continue
+		}
+		x := pending[i]
+		hit = append(hit, x.Intersect(b))
+		end := len(pending)
+		pending = x.minus(b, pending)
+		// The hole is filled with the last of the new pieces, or else with the last box.
+		last := len(pending) - 1
+		pending[i] = pending[last]
+		pending = pending[:last]
+		if last < end { // nothing was left of the box, so an old one has moved here
+			n--
+			i--
+		}
+	}
+	return pending, hit
+}
+
 // Union is the packets of either region.
 func (r Region) Union(s Region) Region {
 	switch {
@@ -123,6 +147,9 @@ const simplifyMost = 20_000
 
 // Simplify joins boxes that differ in one property only, until there are none. The result holds the same packets in at most as many boxes.
 func (r Region) Simplify() Region {
+	if len(r.boxes) == 1 && !r.boxes[0].IsEmpty() {
+		return Region{[]Box{r.boxes[0].tidy()}}
+	}
 	boxes := make([]Box, 0, len(r.boxes))
 	for _, b := range r.boxes {
 		if b = b.tidy(); !b.IsEmpty() {

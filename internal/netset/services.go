@@ -288,6 +288,9 @@ func (s Services) Contains(p Packet) bool {
 	return false
 }
 
+// Key is a text that two sets have in common when they are equal, and only then.
+func (s Services) Key() string { return string(s.key(nil)) }
+
 // ServicePart is one line of a set of services in readable form.
 type ServicePart struct {
 	// Proto is the protocol; Count is 1, or how many protocols from Proto on are all whole.

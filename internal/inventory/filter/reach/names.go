@@ -18,6 +18,8 @@ type Name struct {
 // Names finds names for sets of addresses.
 type Names struct {
 	v4, v6 family
+	// said keeps descriptions: the same sets come again for rule after rule and guest after guest.
+	said map[string]Sources
 }
 
 // family is the named sets of one family, cut to it.
@@ -30,17 +32,19 @@ type named struct {
 	text  string
 	set   netset.Addrs
 	first netip.Addr
+	size  float64
 }
 
 // Bounds of what is tried: more names than a person reads at a glance help nobody.
 const (
-	maxNames      = 6   // names in one description
-	maxCandidates = 256 // named sets that are tried for one description
+	maxNames      = 6    // names in one description
+	maxCandidates = 256  // named sets that are tried for one description
+	maxSaid       = 4096 // descriptions that are kept
 )
 
 // NewNames prepares a list of named sets. Of two names for the same set the first counts.
 func NewNames(list []Name) *Names {
-	n := &Names{}
+	n := &Names{said: map[string]Sources{}}
 	n.v4.fill(list, netset.Addrs.V4)
 	n.v6.fill(list, netset.Addrs.V6)
 	return n
@@ -58,7 +62,7 @@ func (f *family) fill(list []Name, cut func(netset.Addrs) netset.Addrs) {
 			continue
 		}
 		f.exact[key] = n.Text
-		f.names = append(f.names, named{n.Text, set, set.First()})
+		f.names = append(f.names, named{n.Text, set, set.First(), set.Size()})
 	}
 	slices.SortStableFunc(f.names, func(a, b named) int { return a.first.Compare(b.first) })
 }
@@ -67,8 +71,8 @@ func (f *family) fill(list []Name, cut func(netset.Addrs) netset.Addrs) {
 type Sources struct {
 	// Everyone is true when it is every address of the family.
 	Everyone bool
-	// Prefixes are the addresses, as few prefixes as possible.
-	Prefixes []string
+	// Parts are the addresses: as few addresses, networks and ranges "first-last" as possible.
+	Parts []string
 	// Names are the aliases and ipsets whose union is exactly the set; empty when there are none.
 	Names []string
 	// Except is set when it is shorter to say who is not in the set.
@@ -77,6 +81,19 @@ type Sources struct {
 
 // Describe describes a set, which must be of one family.
 func (n *Names) Describe(set netset.Addrs) Sources {
+	key := set.Key()
+	s, ok := n.said[key]
+	if !ok {
+		s = n.describe(set)
+		if len(n.said) >= maxSaid {
+			clear(n.said)
+		}
+		n.said[key] = s
+	}
+	return s
+}
+
+func (n *Names) describe(set netset.Addrs) Sources {
 	s := n.plain(set)
 	if s.Everyone || len(s.Names) > 0 {
 		return s
@@ -85,7 +102,7 @@ func (n *Names) Describe(set netset.Addrs) Sources {
 	if set.V4().IsEmpty() {
 		all = netset.Any6()
 	}
-	if rest := n.plain(all.Minus(set)); len(rest.Names) > 0 && len(s.Prefixes) > 1 || 2*len(rest.Prefixes) < len(s.Prefixes) {
+	if rest := n.plain(all.Minus(set)); len(rest.Names) > 0 && len(s.Parts) > 1 || len(rest.Parts) < len(s.Parts) {
 		s.Except = &rest
 	}
 	return s
@@ -93,13 +110,13 @@ func (n *Names) Describe(set netset.Addrs) Sources {
 
 func (n *Names) plain(set netset.Addrs) Sources {
 	if set.IsAny4() || set.IsAny6() {
-		return Sources{Everyone: true, Prefixes: texts(set)}
+		return Sources{Everyone: true, Parts: texts(set)}
 	}
 	f := &n.v4
 	if set.V4().IsEmpty() {
 		f = &n.v6
 	}
-	return Sources{Prefixes: texts(set), Names: f.find(set)}
+	return Sources{Parts: texts(set), Names: f.find(set)}
 }
 
 // find returns names whose union is the set: one that is equal, or a few that together are.
@@ -111,7 +128,7 @@ func (f *family) find(set netset.Addrs) []string {
 		return []string{text}
 	}
 	var inside []named
-	tried := 0
+	first := set.First()
 	for _, r := range set.Ranges() {
 		i, _ := slices.BinarySearchFunc(f.names, r.From(), func(n named, a netip.Addr) int {
 			if n.first.Less(a) {
@@ -119,31 +136,38 @@ func (f *family) find(set netset.Addrs) []string {
 			}
 			return 1
 		})
+		// Something has to begin where the range begins.
+		if i == len(f.names) || f.names[i].first != r.From() {
+			return nil
+		}
 		for ; i < len(f.names) && !r.To().Less(f.names[i].first); i++ {
-			if tried++; tried > maxCandidates {
+			if len(inside) == maxCandidates {
 				return nil
 			}
 			if set.Covers(f.names[i].set) {
 				inside = append(inside, f.names[i])
 			}
 		}
+		if r.From() == first && len(inside) == 0 {
+			return nil
+		}
 	}
 	return cover(set, inside)
 }
 
-// cover takes the set that adds most, until the union is the whole.
+// cover takes the largest sets first, leaving out those that add nothing, until the union is the whole.
 func cover(set netset.Addrs, inside []named) []string {
+	slices.SortStableFunc(inside, func(a, b named) int { return cmp.Compare(b.size, a.size) })
 	var out []string
-	for len(out) < maxNames && !set.IsEmpty() {
-		slices.SortStableFunc(inside, func(a, b named) int {
-			return cmp.Compare(b.set.Intersect(set).Size(), a.set.Intersect(set).Size())
-		})
-		if len(inside) == 0 || !inside[0].set.Overlaps(set) {
+	for _, n := range inside {
+		if !n.set.Overlaps(set) {
+			continue
+		}
+		if len(out) == maxNames {
 			return nil
 		}
-		out = append(out, inside[0].text)
-		set = set.Minus(inside[0].set)
-		inside = inside[1:]
+		out = append(out, n.text)
+		set = set.Minus(n.set)
 	}
 	if !set.IsEmpty() {
 		return nil
@@ -152,14 +176,13 @@ func cover(set netset.Addrs, inside []named) []string {
 	return out
 }
 
+// texts lists a set, each part as an address, a network, or a range "first-last" that is no network: a complement has a
+// handful of ranges and hundreds of networks.
 func texts(set netset.Addrs) []string {
-	out := []string{}
-	for _, p := range set.Prefixes() {
-		if p.IsSingleIP() {
-			out = append(out, p.Addr().String())
-			continue
-		}
-		out = append(out, p.String())
+	ranges := set.Ranges()
+	out := make([]string, 0, len(ranges))
+	for _, r := range ranges {
+		out = append(out, netset.RangeText(r))
 	}
 	return out
 }
@@ -177,7 +200,7 @@ func (s Sources) String() string {
 	case s.Except != nil:
 		return "everyone except " + s.Except.String()
 	}
-	return list(s.Prefixes)
+	return list(s.Parts)
 }
 
 func list(items []string) string {

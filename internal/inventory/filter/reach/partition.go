@@ -2,6 +2,7 @@ package reach
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/castellan-project/castellan/internal/inventory/filter"
 	"github.com/castellan-project/castellan/internal/netset"
@@ -51,20 +52,19 @@ func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reas
 }
 
 // pass splits the packets that come to a stage by the step that decides.
-func pass(pending netset.Region, stage *filter.Stage) []Part {
-	var out []Part
+func pass(space netset.Region, stage *filter.Stage) []Part {
+	out := make([]Part, 0, len(stage.Steps))
+	pending := slices.Clone(space.Boxes())
 	for i := range stage.Steps {
 		st := &stage.Steps[i]
 		var hit []netset.Box
 		for _, b := range st.Match {
-			var in netset.Region
-			in, pending = pending.Split(b)
-			hit = append(hit, in.Boxes()...)
+			pending, hit = netset.Carve(pending, b, hit)
 		}
 		if len(hit) > 0 {
 			out = append(out, Part{Region: netset.Disjoint(hit), Verdict: st.Verdict, Why: st.Why, Stage: stage.Name, Rest: i == len(stage.Steps)-1})
 		}
-		if pending.IsEmpty() {
+		if len(pending) == 0 {
 			break
 		}
 	}

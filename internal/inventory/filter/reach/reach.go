@@ -75,14 +75,28 @@ type Answer struct {
 type Prober struct {
 	cluster *inventory.Cluster
 	net     *filter.Network
-	names   *Names
+	builtIn []Name
 	nics    []filter.NIC
+	// names are those for the target at hand; most guests share those of the cluster.
+	names, shared *Names
 }
 
-// NewProber prepares questions about a compiled network. Sources are called by the aliases and ipsets of the guest, or of the
-// cluster when vmid is 0.
-func NewProber(c *inventory.Cluster, n *filter.Network, vmid int) *Prober {
-	return &Prober{cluster: c, net: n, names: NewNames(append(Named(c, vmid), builtIn(n)...)), nics: n.NICs()}
+// NewProber prepares questions about a compiled network.
+func NewProber(c *inventory.Cluster, n *filter.Network) *Prober {
+	return &Prober{cluster: c, net: n, nics: n.NICs(), builtIn: builtIn(n)}
+}
+
+// call chooses the names for a target: the aliases and ipsets of the cluster and, where it has some, those of the guest.
+func (p *Prober) call(to filter.Endpoint) {
+	if g, ok := p.cluster.Guest(to.VMID); to.Kind == filter.GuestNIC && ok && g.Firewall.Known() && g.Firewall.Value != nil &&
+		len(g.Firewall.Value.Aliases)+len(g.Firewall.Value.IPSets) > 0 {
+		p.names = NewNames(append(Named(p.cluster, to.VMID), p.builtIn...))
+		return
+	}
+	if p.shared == nil {
+		p.shared = NewNames(append(Named(p.cluster, 0), p.builtIn...))
+	}
+	p.names = p.shared
 }
 
 // origin is a place to ask from.
@@ -98,6 +112,7 @@ func (p *Prober) Reach(q Query) (Answer, error) {
 	if err := p.net.Known(q.To); err != nil {
 		return a, fmt.Errorf("cannot tell who reaches it: %w", err)
 	}
+	p.call(q.To)
 	var rows []Row
 	for _, family := range []int{4, 6} {
 		for _, o := range p.origins(q, family) {
@@ -148,7 +163,7 @@ func (p *Prober) origins(q Query, family int) []origin {
 	}
 	for _, nic := range p.nics {
 		switch {
-		case !wanted(ZoneGuests), !nic.Firewall, q.From != 0 && nic.VMID != q.From, p.template(nic.VMID):
+		case !wanted(ZoneGuests), !nic.Firewall, q.From != 0 && nic.VMID != q.From, Template(p.cluster, nic.VMID):
 			continue
 		case q.To.Kind == filter.GuestNIC && (nic.VMID == q.To.VMID || nic.Bridge != p.bridge(q.To)):
 			continue // other bridges are reached through a router, which is outside
@@ -216,9 +231,9 @@ func (p *Prober) peers(q Query, family int) []origin {
 	return []origin{{zone: ZoneNodes, source: set, from: filter.Endpoint{Kind: filter.Outside, Iface: p.ifaces(q.To)[0]}}}
 }
 
-// template reports whether a guest is a template, which never runs.
-func (p *Prober) template(vmid int) bool {
-	g, ok := p.cluster.Guest(vmid)
+// Template reports whether a guest is a template, which never runs.
+func Template(c *inventory.Cluster, vmid int) bool {
+	g, ok := c.Guest(vmid)
 	return ok && g.Config.Known() && g.Config.Value != nil && g.Config.Value.On("template")
 }
 
@@ -265,6 +280,9 @@ func together(rows []Row) []Row {
 		}
 		byMember[key] = append(byMember[key], r)
 	}
+	if len(order) == 1 {
+		return alone(rows)
+	}
 	groups := map[string]*group{}
 	var keys []string
 	for _, m := range order {
@@ -274,7 +292,12 @@ func together(rows []Row) []Row {
 			if why.Line == 0 {
 				why.File = "" // a default is the same for all files
 			}
-			fmt.Fprintf(&text, "%s|%d|%s|%v|%s|%s|%v\n", r.Zone, r.Family, r.Sources.key(), r.Dest.key(), r.Service, r.Verdict, why)
+			for _, part := range []string{
+				r.Zone, strconv.Itoa(r.Family), r.Sources.key(), r.Dest.key(), r.Service.Key(), string(r.Verdict), why.File, strconv.Itoa(why.Line), why.Rule, why.Group,
+			} {
+				text.WriteString(part)
+				text.WriteByte(0)
+			}
 		}
 		g := groups[text.String()]
 		if g == nil {
@@ -306,9 +329,19 @@ func together(rows []Row) []Row {
 	return out
 }
 
+// alone is the answer when there is one place to ask from: then its name says nothing.
+func alone(rows []Row) []Row {
+	for i := range rows {
+		if rows[i].Zone != ZoneGuests {
+			rows[i].Members = nil
+		}
+	}
+	return rows
+}
+
 func (s *Sources) key() string {
 	if s == nil {
 		return ""
 	}
-	return strings.Join(s.Prefixes, ",")
+	return strings.Join(s.Parts, ",")
 }
