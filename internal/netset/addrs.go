@@ -285,7 +285,9 @@ func (a Addrs) Overlaps(b Addrs) bool { return overlaps(a.v4, b.v4) || overlaps(
 func (a Addrs) Covers(b Addrs) bool { return covers(a.v4, b.v4) && covers(a.v6, b.v6) }
 
 // Equal reports whether both sets hold the same addresses.
-func (a Addrs) Equal(b Addrs) bool { return slices.Equal(a.v4, b.v4) && slices.Equal(a.v6, b.v6) }
+func (a Addrs) Equal(b Addrs) bool {
+	return (same(a.v4, b.v4) || slices.Equal(a.v4, b.v4)) && (same(a.v6, b.v6) || slices.Equal(a.v6, b.v6))
+}
 
 // Contains reports whether an address is in the set. A 4-in-6 address is one of IPv6, an invalid one is nowhere.
 func (a Addrs) Contains(ip netip.Addr) bool {

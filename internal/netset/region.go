@@ -173,10 +173,26 @@ func (r Region) Simplify() Region {
 // dims are the properties along which boxes are joined: service, source, destination, class.
 const dims = 4
 
-// join unites boxes that are the same in all properties but one.
+// few is the number of boxes up to which comparing each with each is faster than a map.
+const few = 24
+
+// join unites boxes that are the same in all properties but one. The slice is changed.
 func join(boxes []Box, dim int) []Box {
+	out := boxes[:0]
+	if len(boxes) <= few {
+	next:
+		for _, b := range boxes {
+			for i := range out {
+				if out[i].alike(&b, dim) {
+					out[i].unite(&b, dim)
+					continue next
+				}
+			}
+			out = append(out, b)
+		}
+		return out
+	}
 	at := make(map[string]int, len(boxes))
-	out := boxes[:0:0]
 	var key []byte
 	for _, b := range boxes {
 		key = b.key(key[:0], dim)
@@ -186,18 +202,28 @@ func join(boxes []Box, dim int) []Box {
 			out = append(out, b)
 			continue
 		}
-		switch x := &out[i]; dim {
-		case 0:
-			x.Service = x.Service.Union(b.Service)
-		case 1:
-			x.Source = x.Source.Union(b.Source)
-		case 2:
-			x.Dest = x.Dest.Union(b.Dest)
-		case 3:
-			x.Class |= b.Class
-		}
+		out[i].unite(&b, dim)
 	}
 	return out
+}
+
+// alike reports whether two boxes are the same in all properties but one.
+func (b *Box) alike(c *Box, without int) bool {
+	return (without == 3 || b.Class == c.Class) && (without == 1 || b.Source.Equal(c.Source)) && (without == 2 || b.Dest.Equal(c.Dest)) &&
+		(without == 0 || b.Service.Equal(c.Service))
+}
+
+func (b *Box) unite(c *Box, dim int) {
+	switch dim {
+	case 0:
+		b.Service = b.Service.Union(c.Service)
+	case 1:
+		b.Source = b.Source.Union(c.Source)
+	case 2:
+		b.Dest = b.Dest.Union(c.Dest)
+	case 3:
+		b.Class |= c.Class
+	}
 }
 
 // key is a text that is the same for boxes that are equal in all properties but one. A box without the other family in one
