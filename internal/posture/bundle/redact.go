@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -26,10 +27,10 @@ func Redact(f *posture.Facts) *posture.Facts {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return &posture.Facts{Version: f.Version}
 	}
-	// The files of the cluster hold free text and names that no list knows. What follows from them, the facts, is kept.
-	c.Estate = posture.Estate{}
 	r := &redactor{names: map[string]string{}, addrs: map[netip.Addr]netip.Addr{}}
 	r.learn(&c)
+	// The files of the cluster hold free text and names that no list knows. What follows from them, the facts, is kept.
+	c.Estate = posture.Estate{}
 	r.walk(reflect.ValueOf(&c).Elem())
 	if c.Target.Kind != "local" {
 		c.Target.Name = "redacted"
@@ -90,6 +91,9 @@ func (r *redactor) learn(f *posture.Facts) {
 // learnCluster gathers the names that the administrators of a cluster have given.
 func (r *redactor) learnCluster(f *posture.Facts) {
 	r.addName("cluster", f.OS.ClusterName.Value)
+	for _, d := range f.Estate.Dirs {
+		r.addName("host", path.Base(d))
+	}
 	for _, u := range f.Identity.Users.Value {
 		name, _, _ := strings.Cut(u.ID, "@")
 		r.addName("person", name)
