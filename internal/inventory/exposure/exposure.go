@@ -172,13 +172,17 @@ func (j *Judge) Of(kind inventory.GuestKind, s *guestcfg.Section) []Exposure {
 		c.machine()
 	}
 	c.network(kind)
-	slices.SortStableFunc(c.found, func(a, b Exposure) int {
+	sortExposures(c.found)
+	return c.found
+}
+
+func sortExposures(all []Exposure) {
+	slices.SortStableFunc(all, func(a, b Exposure) int {
 		if d := b.Severity.Rank() - a.Severity.Rank(); d != 0 {
 			return d
 		}
 		return a.Line - b.Line
 	})
-	return c.found
 }
 
 // OldQEMU is the exposure of a machine that runs an older QEMU than its node has.
