@@ -1,0 +1,2 @@
+#!/bin/sh
+curl -H "Authorization: PVEAPIToken=$TOKEN" https://pve1:8006/api2/json/version

@@ -1,0 +1,2 @@
+ls
+pveum useradd backup1@pve --password hunter2
