@@ -71,8 +71,10 @@ func guestRules(rnd *rand.Rand, rules int) string {
 	return b.String()
 }
 
-func read(tb testing.TB, files map[string][]byte) *inventory.Cluster {
-	tb.Helper()
+// fataler is a test, a benchmark or a property.
+type fataler interface{ Fatal(args ...any) }
+
+func read(tb fataler, files map[string][]byte) *inventory.Cluster {
 	c, err := inventory.Read(&host.Memory{Files: files}, 9)
 	if err != nil {
 		tb.Fatal(err)
