@@ -55,7 +55,7 @@ func Parse(kind Kind, b []byte) (*File, []pve.Problem) {
 		p.line = i + 1
 		p.read(trimBlanks(f.rawLine(i)))
 	}
-	f.Strict = ParseStrict(kind, b).Strict
+	f.Strict = parseStrict(kind, f.raw, false).Strict
 	return f, p.problems
 }
 
@@ -374,10 +374,28 @@ func (p *parser) rule(line string) {
 			Text: "nothing is made of the rule: " + e.String(),
 		})
 	}
+	list := &p.f.Rules
 	if p.section == groupSection {
-		g := &p.f.Groups[len(p.f.Groups)-1]
-		g.Rules = append(g.Rules, r)
-		return
+		list = &p.f.Groups[len(p.f.Groups)-1].Rules
 	}
-	p.f.Rules = append(p.f.Rules, r)
+	if *list == nil {
+		*list = make([]Rule, 0, p.f.sectionLines(p.line))
+	}
+	*list = append(*list, r)
+}
+
+// sectionLines counts the lines from one, counted from 1, to the next header: how many rules a section can have.
+func (f *File) sectionLines(from int) int {
+	n := 1
+	for i := from; i < len(f.starts); i++ {
+		at := int(f.starts[i])
+		for at < len(f.raw) && (f.raw[at] == ' ' || f.raw[at] == '\t') {
+			at++
+		}
+		if at < len(f.raw) && f.raw[at] == '[' {
+			break
+		}
+		n++
+	}
+	return n
 }

@@ -271,11 +271,11 @@ func (r *Rule) checkPorts() {
 		if _, _, why := Ports(r.DPort, icmp); why != "" {
 			r.add("dport", "%s", why)
 		}
-		switch {
-		case !perlTrue(r.Proto):
+		if !perlTrue(r.Proto) {
 			r.add("proto", "missing; -dport needs it")
-		case !HasPorts(r.Proto) && !icmp:
-			r.add("dport", "the protocol %s has no ports", clip(r.Proto))
+		}
+		if !HasPorts(r.Proto) && !icmp {
+			r.add("dport", "the protocol %q has no ports", clip(r.Proto))
 		}
 	}
 	if perlTrue(r.ICMPType) {
@@ -297,11 +297,11 @@ func (r *Rule) checkPorts() {
 		if _, _, why := Ports(r.SPort, false); why != "" {
 			r.add("sport", "%s", why)
 		}
-		switch {
-		case !perlTrue(r.Proto):
+		if !perlTrue(r.Proto) {
 			r.add("proto", "missing; -sport needs it")
-		case !HasPorts(r.Proto):
-			r.add("sport", "the protocol %s has no ports", clip(r.Proto))
+		}
+		if !HasPorts(r.Proto) {
+			r.add("sport", "the protocol %q has no ports", clip(r.Proto))
 		}
 	}
 }

@@ -16,13 +16,16 @@ type strict struct {
 	section section
 	line    int
 	seen    map[key]bool
+	keep    bool // false when only the problems are asked for
 }
 
 // ParseStrict reads a file as proxmox-firewall does. When Strict holds an Aborted problem the program refuses the file,
 // and the rest of the File is what it would be without the lines at fault.
-func ParseStrict(kind Kind, b []byte) *File {
-	f := newFile(kind, string(b))
-	p := &strict{f: f, seen: map[key]bool{}}
+func ParseStrict(kind Kind, b []byte) *File { return parseStrict(kind, string(b), true) }
+
+func parseStrict(kind Kind, text string, keep bool) *File {
+	f := newFile(kind, text)
+	p := &strict{f: f, seen: map[key]bool{}, keep: keep}
 	for i := range f.starts {
 		p.line = i + 1
 		line := strings.TrimSuffix(f.rawLine(i), "\r")
@@ -282,12 +285,17 @@ func (p *strict) rule(line string) {
 			r.Errors = []RuleError{{"macro", "unknown"}}
 		}
 	}
-	if p.section == groupSection {
-		g := &p.f.Groups[len(p.f.Groups)-1]
-		g.Rules = append(g.Rules, r)
+	if !p.keep {
 		return
 	}
-	p.f.Rules = append(p.f.Rules, r)
+	list := &p.f.Rules
+	if p.section == groupSection {
+		list = &p.f.Groups[len(p.f.Groups)-1].Rules
+	}
+	if *list == nil {
+		*list = make([]Rule, 0, p.f.sectionLines(p.line))
+	}
+	*list = append(*list, r)
 }
 
 // strictPlace checks what depends on the file that the rule is in.

@@ -203,18 +203,21 @@ func StrictPorts(s string) (ranges []PortRange, why string) {
 }
 
 func strictPort(s string) (uint16, bool) {
-	if n, err := strconv.ParseUint(s, 10, 16); err == nil {
-		return uint16(n), true
+	if s != "" && digit(s[0]) {
+		if n, err := strconv.ParseUint(s, 10, 16); err == nil {
+			return uint16(n), true
+		}
 	}
 	return servicePort(s)
 }
 
 // StrictProtocol is the number of a protocol; any number will do.
 func StrictProtocol(s string) (uint8, bool) {
-	if n, err := strconv.ParseUint(s, 10, 8); err == nil {
-		return uint8(n), true
+	if s == "" || !digit(s[0]) {
+		return protocolNumber(s)
 	}
-	return protocolNumber(s)
+	n, err := strconv.ParseUint(s, 10, 8)
+	return uint8(n), err == nil
 }
 
 // StrictICMP finds an ICMP type or code; a code comes with Type -1 and is compared without its type.
