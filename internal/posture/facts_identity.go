@@ -8,6 +8,8 @@ import "time"
 type IdentityFacts struct {
 	// Users are those of user.cfg, root@pam always among them, by name.
 	Users Fact[[]IdentityUser] `json:"users"`
+	// SecondFactors says of each user who can log in what is asked for, as "alice@pve: webauthn, 8 recovery keys".
+	SecondFactors Fact[[]string] `json:"second_factors"`
 	// Tokens are the API tokens by name, in whatever state.
 	Tokens Fact[[]IdentityToken] `json:"tokens"`
 	Groups Fact[[]IdentityGroup] `json:"groups"`

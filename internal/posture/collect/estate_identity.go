@@ -76,6 +76,7 @@ func identityFacts(c *Context, cl *inventory.Cluster) posture.IdentityFacts {
 func (s *identityState) unknownUsers(err error) {
 	f := &s.facts
 	f.Users = posture.Unknown[[]posture.IdentityUser](err, userFile)
+	f.SecondFactors = posture.Unknown[[]string](err, userFile)
 	f.Tokens = posture.Unknown[[]posture.IdentityToken](err, userFile)
 	f.Groups = posture.Unknown[[]posture.IdentityGroup](err, userFile)
 	f.Roles = posture.Unknown[[]posture.IdentityRole](err, userFile)
@@ -122,18 +123,26 @@ func (s *identityState) realmFacts(cl *inventory.Cluster) {
 	s.facts.Realms = posture.Known(list, posture.Configured, realmFile)
 }
 
+// secondFactors takes what priv/tfa.cfg says, else what the API answers, of which a copy may hold a record.
 func (s *identityState) secondFactors(cl *inventory.Cluster) {
 	cfg, err := cl.TFA.Get()
-	switch {
-	case err != nil:
-		s.tfaErr = err
-	case cfg.Unreadable != "":
-		s.tfaErr = posture.Problemf("malformed", "%s: %s", tfaFile, cfg.Unreadable)
-	case cl.TFA.Absent && !s.complete("/etc/pve/priv"):
-		s.tfaErr = posture.Problemf("not-found", "%s is not part of what was read", tfaFile)
-	default:
-		s.tfa = cfg
+	if err == nil && cl.TFA.Absent && !s.complete("/etc/pve/priv") {
+		err = posture.Problemf("not-found", "%s is not part of what was read", tfaFile)
 	}
+	if err != nil {
+		if answer, apiErr := inventory.API(s.c.Host, "/access/tfa"); apiErr == nil {
+			cfg, _ = tfacfg.ParseAPI(answer)
+			err = nil
+		}
+	}
+	if err == nil && cfg.Unreadable != "" {
+		err = posture.Problemf("malformed", "%s: %s", tfaFile, cfg.Unreadable)
+	}
+	if err != nil {
+		s.tfaErr = err
+		return
+	}
+	s.tfa = cfg
 }
 
 // complete reports whether a missing file below a directory is missing on the node too: pmxcfs shows priv/ to root alone, the API
@@ -202,6 +211,35 @@ func (s *identityState) users() {
 		list = append(list, x)
 	}
 	s.facts.Users = posture.Known(list, posture.Configured, userFile)
+	s.facts.SecondFactors = s.summary(list)
+}
+
+// summary says in words what each user who can log in is asked for.
+func (s *identityState) summary(users []posture.IdentityUser) posture.Fact[[]string] {
+	if s.tfaErr != nil {
+		return posture.Unknown[[]string](s.tfaErr, tfaFile)
+	}
+	lines := []string{}
+	for _, u := range users {
+		if !u.Usable || u.Interactive.IsKnown() && !u.Interactive.Value {
+			continue
+		}
+		line := u.ID + ": " + strings.Join(u.Factors.Value, ", ")
+		if len(u.Factors.Value) == 0 {
+			line += "none"
+		}
+		if n := u.DisabledFactors.Value; n > 0 {
+			line += fmt.Sprintf(", %d switched off", n)
+		}
+		if n := u.RecoveryKeys.Value; n > 0 {
+			line += fmt.Sprintf(", %d recovery keys", n)
+		}
+		if u.TOTPLocked.Value || u.Locked.Value {
+			line += ", locked"
+		}
+		lines = append(lines, line)
+	}
+	return posture.Known(lines, posture.Configured, tfaFile)
 }
 
 // realmOf tells what follows from the realm of a user.
@@ -264,6 +302,9 @@ func (s *identityState) factorsOf(x *posture.IdentityUser, u *usercfg.User) {
 	}
 	x.Factors = posture.Known(kinds, posture.Configured, tfaFile)
 	x.DisabledFactors, x.RecoveryKeys = posture.Known(off, posture.Configured, tfaFile), posture.Known(keys, posture.Configured, tfaFile)
+	if keys < 0 {
+		x.RecoveryKeys = posture.Unknown[int](posture.Problemf("unavailable", "the API does not count recovery keys"), tfaFile)
+	}
 	x.TOTPLocked, x.Locked = posture.Known(totp, posture.Configured, tfaFile), posture.Known(locked, posture.Configured, tfaFile)
 }
 

@@ -50,7 +50,8 @@ type User struct {
 	ID string
 	// Factors without recovery keys.
 	Factors []Factor
-	// RecoveryKeys is how many recovery keys are not used up.
+	// RecoveryKeys is how many recovery keys are not used up; -1 when there are some and the API, which does not count them, was
+	// asked.
 	RecoveryKeys int
 	// TOTPLocked is true after eight wrong codes: TOTP is refused until a recovery key is used or an administrator unlocks it.
 	TOTPLocked bool
@@ -161,6 +162,54 @@ func (u *User) fill(e userEntry) {
 		}
 	}
 	u.TOTPLocked, u.LockedUntil = e.TOTPLocked, int64(e.LockedUntil)
+}
+
+// ParseAPI reads the answer to GET /access/tfa, which says the same of the users that the asker may see.
+func ParseAPI(b []byte) (*Config, []pve.Problem) {
+	c := &Config{Users: map[string]*User{}}
+	var answer []struct {
+		UserID  string `json:"userid"`
+		Entries []struct {
+			Type    Kind    `json:"type"`
+			Created float64 `json:"created"`
+			// Enable is a boolean or a number.
+			Enable any `json:"enable"`
+		} `json:"entries"`
+		TOTPLocked  any     `json:"totp-locked"`
+		LockedUntil float64 `json:"tfa-locked-until"`
+	}
+	if json.Unmarshal(b, &answer) != nil {
+		c.Unreadable = "the answer of the API has an unknown form"
+		return c, []pve.Problem{pve.Abortf(0, "%s", c.Unreadable)}
+	}
+	for _, a := range answer {
+		u := &User{ID: a.UserID, TOTPLocked: on(a.TOTPLocked, false), LockedUntil: int64(a.LockedUntil)}
+		for _, e := range a.Entries {
+			switch {
+			case e.Type != Recovery:
+				u.Factors = append(u.Factors, Factor{Kind: e.Type, Enabled: on(e.Enable, true), Created: int64(e.Created)})
+			case on(e.Enable, true):
+				u.RecoveryKeys = -1
+			}
+		}
+		c.Users[u.ID] = u
+	}
+	return c, nil
+}
+
+// on reads a boolean of the API: true, 1, "1".
+func on(v any, missing bool) bool {
+	switch v := v.(type) {
+	case nil:
+		return missing
+	case bool:
+		return v
+	case float64:
+		return v != 0
+	case string:
+		return pve.Truth(v)
+	}
+	return missing
 }
 
 // legacy reads lines "user:kind:base64" of Proxmox VE 6 and before; oath is the old name of totp.

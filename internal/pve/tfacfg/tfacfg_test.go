@@ -60,6 +60,32 @@ func TestOldAndBroken(t *testing.T) {
 	}
 }
 
+func TestParseAPI(t *testing.T) {
+	c, problems := ParseAPI([]byte(`[{"userid":"a@pve","entries":[{"id":"1","type":"totp","enable":0,"created":5,"description":"x"},{"type":"webauthn","enable":true},{"type":"recovery"}],
+ "totp-locked":1,"tfa-locked-until":7},{"userid":"b@pve","entries":[{"type":"yubico"}]}]`))
+	want := map[string]*User{
+		"a@pve": {ID: "a@pve", Factors: []Factor{{TOTP, false, 5}, {WebAuthn, true, 0}}, RecoveryKeys: -1, TOTPLocked: true, LockedUntil: 7},
+		"b@pve": {ID: "b@pve", Factors: []Factor{{Yubico, true, 0}}},
+	}
+	if diff := cmp.Diff(want, c.Users); diff != "" || len(problems) > 0 {
+		t.Errorf("%v -want +got:\n%s", problems, diff)
+	}
+	if c, problems := ParseAPI([]byte("{}")); c.Unreadable == "" || len(problems) != 1 {
+		t.Errorf("%+v %v", c, problems)
+	}
+}
+
+func FuzzParseAPI(f *testing.F) {
+	f.Add([]byte(`[{"userid":"a","entries":[{"type":"totp","enable":"0"}]}]`))
+	f.Add([]byte(`[null,{"tfa-locked-until":1e99}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, _ := ParseAPI(b)
+		for _, u := range c.Users {
+			u.Active()
+		}
+	})
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "{}", `{"users":{"a@pve":{"totp":[{"enable":true}]}}}`, `{"users":{"a":null}}`, "a@pve:oath:x", "\x00", strings.Repeat("[", 20000),
 		`{"users":` + strings.Repeat(`{"a":`, 5000), `{"users":{"a":{"recovery":{"entries":[null,1,{}]}}}}`, `{"users":{"a":{"tfa-locked-until":1e300}}}`} {
