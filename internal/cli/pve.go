@@ -37,6 +37,7 @@ node over SSH or the API (--target ssh://root@pve1, --target pve://pve1:8006). N
 	fl.IntVar(&e.release, "pve", 0, "major `version` of Proxmox VE, 8 or 9 (default: what the target says, else 9)")
 	fl.StringSliceVarP(&e.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
 	fl.StringVar(&e.knownHosts, "known-hosts", "", "known_hosts `file` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	addAPIFlags(fl, &e.api)
 	cmd.AddCommand(a.pvePermissionsCommand(e), a.pveWhoCanCommand(e), a.pveAccessCommand(e), a.pveTokensCommand(e),
 		a.pveSimulateCommand(e), a.pveReachCommand(e), a.pveLintCommand(e),
 		a.pveGuestsCommand(e), a.pveBackupsCommand(e), a.pveMapCommand(e))
@@ -80,7 +81,13 @@ func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*invento
 	if err != nil {
 		return exit(ExitTarget, fmt.Errorf("cannot read a cluster from %s: %w", e.name(), err))
 	}
-	return use(c, o)
+	if err := use(c, o); err != nil {
+		return err
+	}
+	if err := o.incomplete(); err != nil {
+		return exit(ExitPartial, err)
+	}
+	return nil
 }
 
 // openEstate opens a target of any kind; of a bundle it is the configuration that the bundle kept.
@@ -98,7 +105,7 @@ func (a *app) openEstate(ctx context.Context, e *estateFlags) (*opened, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	d := host.Description{Name: name, Kind: "bundle", Root: f.Target.Root, Now: f.Target.CollectedAt}
-	return &opened{r, d, func() error { return nil }}, nil
+	return &opened{reader: r, desc: d, close: func() error { return nil }}, nil
 }
 
 // readCluster reads the model; a target in rounds is asked until nothing is pending.

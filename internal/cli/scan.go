@@ -34,11 +34,12 @@ func (a *app) scanCommand() *cobra.Command {
 		Short: "Judge hosts against the catalogue of controls",
 		Long: `Scan reads each target, judges it against the controls of a profile, and prints the findings, worst first.
 
-A target is local (the default), ssh://user@host[:port], a directory that holds a root file system or a copy of
-parts of one, or a bundle that castellan collect wrote. Nothing is changed and nothing is installed anywhere.
+A target is local (the default), ssh://user@host[:port], pve://host:8006 (the API of a cluster, with a token), a
+directory that holds a root file system or a copy of parts of one, or a bundle that castellan collect wrote. Nothing is
+changed and nothing is installed anywhere.
 
 Exit codes: 0 no finding at or above --fail-on, 1 such findings, 2 wrong usage or configuration, 3 no target could
-be read, 5 some targets could not be read.`,
+be read, 5 some targets, or parts of one, could not be read.`,
 		Example: `  castellan scan
   castellan scan --profile strict -v
   castellan scan ssh://root@pve1 ssh://root@pve2 --format html -o report.html
@@ -71,6 +72,7 @@ func addTargetFlags(cmd *cobra.Command, t *targetFlags) {
 	fl.StringVar(&t.listFile, "targets", "", "`file` with one target a line, # for comments")
 	fl.StringSliceVarP(&t.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
 	fl.StringVar(&t.knownHosts, "known-hosts", "", "known_hosts `file` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	addAPIFlags(fl, &t.api)
 	fl.StringSliceVar(&t.backends, "backend", nil, "judge the PVE firewall as `program` reads it: iptables, nftables or both (default: the one each node has chosen)")
 	fl.IntVar(&t.workers, "parallel", max(4, 2*runtime.GOMAXPROCS(0)), "`number` of targets read at the same time")
 }
@@ -148,12 +150,16 @@ func (a *app) judgeAll(ctx context.Context, f *scanFlags, judge *posture.Judge, 
 type tally struct {
 	targets, worst int
 	errs           []error
+	partial        []error // targets that were judged in part
 }
 
 func (t *tally) add(r posture.TargetReport) {
 	t.targets++
 	if r.Error != "" {
 		t.errs = append(t.errs, errors.New(r.Error))
+	}
+	if err := partialError(r.Unread); err != nil {
+		t.partial = append(t.partial, fmt.Errorf("%s: %w", r.Target, err))
 	}
 	for _, f := range r.Findings {
 		if f.Status == posture.Fail {
@@ -167,8 +173,8 @@ func (t *tally) result(failOn string) error {
 	switch {
 	case len(t.errs) == t.targets:
 		return exit(ExitTarget, errors.Join(t.errs...))
-	case len(t.errs) > 0:
-		return exit(ExitPartial, errors.Join(t.errs...))
+	case len(t.errs)+len(t.partial) > 0:
+		return exit(ExitPartial, errors.Join(append(t.errs, t.partial...)...))
 	case failOn != "none" && t.worst <= posture.Severity(failOn).Rank():
 		return exit(ExitFindings, nil)
 	}

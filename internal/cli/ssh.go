@@ -33,7 +33,7 @@ func (a *app) openSSH(ctx context.Context, name string, t *targetFlags) (*opened
 	}
 	d := r.Describe()
 	d.Name = name
-	return &opened{r, d, r.Close}, nil
+	return &opened{reader: r, desc: d, close: r.Close}, nil
 }
 
 // passphrase asks for the passphrase of a key, once at a time, on a terminal only.

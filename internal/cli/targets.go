@@ -22,6 +22,7 @@ type targetFlags struct {
 	knownHosts string
 	workers    int
 	backends   []string
+	api        apiFlags
 }
 
 // names joins the arguments with the lines of --targets; nothing at all means this machine.
@@ -81,7 +82,11 @@ func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.
 		return nil, err
 	}
 	defer o.close()
-	return collect.Run(o.reader, o.desc, collect.All(t.backends...))
+	f, err := collect.Run(o.reader, o.desc, collect.All(t.backends...))
+	if err == nil && o.partial != nil {
+		f.Target.Unread, f.Target.Limits = o.partial()
+	}
+	return f, err
 }
 
 // opened is a target that can be read.
@@ -89,6 +94,32 @@ type opened struct {
 	reader host.Reader
 	desc   host.Description
 	close  func() error
+	// partial lists what could not be read so far although it should have been, and what the rights do not show; nil when reading fails
+	// as a whole or not at all.
+	partial func() (unread, limits []string)
+}
+
+// incomplete is the error of a target of which parts could not be read; nil when all could.
+func (o *opened) incomplete() error {
+	if o.partial == nil {
+		return nil
+	}
+	unread, _ := o.partial()
+	return partialError(unread)
+}
+
+// shownUnread bounds how many unread parts an error names.
+const shownUnread = 10
+
+func partialError(unread []string) error {
+	if len(unread) == 0 {
+		return nil
+	}
+	text := strings.Join(unread[:min(len(unread), shownUnread)], "\n  ")
+	if n := len(unread) - shownUnread; n > 0 {
+		text += fmt.Sprintf("\n  and %d more", n)
+	}
+	return fmt.Errorf("the result is partial; what depends on these is unknown:\n  %s", text)
 }
 
 // open opens a target that is not a bundle.
@@ -96,7 +127,7 @@ func (a *app) open(ctx context.Context, name string, t *targetFlags) (*opened, e
 	switch {
 	case name == "local":
 		l := host.NewLocal()
-		return &opened{l, l.Describe(), func() error { return nil }}, nil
+		return &opened{reader: l, desc: l.Describe(), close: func() error { return nil }}, nil
 	case strings.HasPrefix(name, "ssh://"):
 		return a.openSSH(ctx, name, t)
 	case strings.HasPrefix(name, "pve://"):
@@ -116,7 +147,7 @@ func (a *app) open(ctx context.Context, name string, t *targetFlags) (*opened, e
 	if desc.Now.IsZero() {
 		desc.Now = a.now()
 	}
-	return &opened{d, desc, d.Close}, nil
+	return &opened{reader: d, desc: desc, close: d.Close}, nil
 }
 
 func bundleFacts(name string) (*posture.Facts, error) {

@@ -103,13 +103,16 @@ func (j *Judge) Evaluate(f *Facts) TargetReport {
 	e := &evaluation{judge: j, facts: f, vars: j.env.Bind(f, f.Target.CollectedAt)}
 	findings := make([]Finding, 0, len(j.controls))
 	for _, c := range j.controls {
-		findings = append(findings, e.judgeOne(c))
+		if f.Target.Kind != KindAPI || !HostGroup(c.Group) {
+			findings = append(findings, e.judgeOne(c))
+		}
 	}
 	r := TargetReport{Target: f.Target.Name, Kind: f.Target.Kind, Hostname: f.Target.Hostname, CollectedAt: f.Target.CollectedAt,
 		OS: osWords(f.OS), Cluster: f.OS.Cluster.IsKnown() && f.OS.Cluster.Value, Findings: findings, Counts: Count(findings)}
 	r.ClusterName, r.Members = f.OS.ClusterName.Value, members(f.OS)
 	r.Score, r.Grade = Score(findings)
 	r.Readable = readable(r.Counts)
+	r.Unread = f.Target.Unread
 	r.Notices = notices(f, findings, r)
 	return r
 }
@@ -148,6 +151,15 @@ const littleReadable = 75
 
 func notices(f *Facts, fs []Finding, r TargetReport) []string {
 	n := slices.Clone(f.Target.Faults)
+	if f.Target.Kind == KindAPI {
+		n = append(n, "only the cluster is judged: the API does not show the hosts; scan each node with ssh:// or on the node itself for the rest")
+	}
+	if len(f.Target.Unread) > 0 {
+		n = append(n, fmt.Sprintf("partial: %s", more(f.Target.Unread)))
+	}
+	if len(f.Target.Limits) > 0 {
+		n = append(n, more(f.Target.Limits))
+	}
 	if r.Readable < littleReadable {
 		n = append(n, fmt.Sprintf("only %d %% of the controls could be judged; the score says little", r.Readable))
 	}
@@ -160,7 +172,9 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 			expired++
 		}
 	}
-	if needRoot > 0 {
+	if needRoot > 0 && f.Target.Kind == KindAPI {
+		n = append(n, plural(needRoot, "finding needs", "findings need")+" more privileges than the API token has")
+	} else if needRoot > 0 {
 		n = append(n, plural(needRoot, "finding needs", "findings need")+" the rights of root; scan again as root")
 	}
 	if !f.Target.Live {
@@ -170,6 +184,14 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 		n = append(n, plural(expired, "waiver has", "waivers have")+" expired")
 	}
 	return n
+}
+
+// more is the first of a list and how many there are beside it.
+func more(list []string) string {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return fmt.Sprintf("%s (and %d more)", list[0], len(list)-1)
 }
 
 func plural(n int, one, many string) string {

@@ -54,4 +54,8 @@ type Target struct {
 	CollectedAt time.Time `json:"collected_at"`
 	// Faults name collectors that broke off; what they had not read yet is unknown.
 	Faults []string `json:"faults,omitempty"`
+	// Unread are parts of the target that failed although they should have been readable: the snapshot is not whole.
+	Unread []string `json:"unread,omitempty"`
+	// Limits are what this way of reading does not show with the rights that it was given.
+	Limits []string `json:"limits,omitempty"`
 }

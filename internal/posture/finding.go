@@ -123,6 +123,8 @@ type TargetReport struct {
 	// Notices are what the reader must know before the findings: "little could be read, run it as root".
 	Notices  []string  `json:"notices,omitempty"`
 	Findings []Finding `json:"findings"`
+	// Unread are parts of the target that could not be read although they should have been; the judgement is partial.
+	Unread []string `json:"unread,omitempty"`
 	// Error says why the target could not be judged at all.
 	Error string `json:"error,omitempty"`
 }

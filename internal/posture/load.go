@@ -331,6 +331,14 @@ func ParseControls(files []File, env *expr.Env) ([]Control, error) {
 	return controls, nil
 }
 
+// KindAPI is the kind of targets that are read through the API of a cluster.
+const KindAPI = "pve"
+
+// HostGroup reports whether the controls of a group are about one host rather than the cluster.
+func HostGroup(group string) bool {
+	return slices.Contains([]string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log"}, group)
+}
+
 // Groups lists the groups in the order in which reports show them.
 func Groups() []string {
 	return []string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log",
