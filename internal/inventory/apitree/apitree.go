@@ -11,7 +11,6 @@ package apitree
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -93,19 +92,6 @@ func (t *Tree) Limits() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Sorted(maps.Keys(t.limits))
-}
-
-// Evidence returns the raw answers by resource, without those that hold secrets.
-func (t *Tree) Evidence() map[string]json.RawMessage {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := map[string]json.RawMessage{}
-	for resource, a := range t.answers {
-		if a.err == nil && a.a.Data != nil && !strings.HasPrefix(resource, "/access/domains/") {
-			out[resource] = a.a.Data
-		}
-	}
-	return out
 }
 
 // file is one file to be made: nil bytes without an error mean that there is none.
