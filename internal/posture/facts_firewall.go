@@ -28,7 +28,8 @@ type FirewallFacts struct {
 	Guests Fact[[]FirewallGuest] `json:"guests"`
 	// Cards are the network cards of guests.
 	Cards Fact[[]FirewallCard] `json:"cards"`
-	// Rules are the rules of all files, those of security groups once, in the order of files and lines.
+	// Rules are the rules of cluster, nodes and vnets, and those of security groups once, in the order of files and lines. The
+	// rules of guests may be very many and are not listed.
 	Rules Fact[[]FirewallRule] `json:"rules"`
 	// Faults are lines that do not do what they seem to.
 	Faults Fact[[]FirewallFault] `json:"faults"`
@@ -107,6 +108,8 @@ type FirewallGuest struct {
 	DHCP      Fact[bool]   `json:"dhcp"`
 	NDP       Fact[bool]   `json:"ndp"`
 	RADV      Fact[bool]   `json:"radv"`
+	// Undocumented are the rules ("100.fw:12") with bare addresses and without a comment.
+	Undocumented Fact[[]string] `json:"undocumented"`
 }
 
 // FirewallCard is a network card of a guest.
@@ -135,7 +138,7 @@ type FirewallRule struct {
 	Line  int    `json:"line"`
 	Where string `json:"where"` // "cluster.fw:23"
 	Text  string `json:"text"`
-	// Scope is cluster, host, guest, vnet or group; Owner the node, the guest ("vm 100"), the vnet or the group.
+	// Scope is cluster, host, vnet or group; Owner the node, the vnet or the group.
 	Scope     string `json:"scope"`
 	Owner     string `json:"owner"`
 	Enabled   bool   `json:"enabled"`

@@ -44,6 +44,7 @@ func (v *fwView) guest(g *inventory.Guest) posture.FirewallGuest {
 		Enabled: flagOf(fw, "enable", "0"), PolicyIn: textOf(fw, "policy_in", "DROP"), PolicyOut: textOf(fw, "policy_out", "ACCEPT"),
 		MACFilter: flagOf(fw, "macfilter", "1"), IPFilter: flagOf(fw, "ipfilter", "0"), DHCP: flagOf(fw, "dhcp", "1"),
 		NDP: flagOf(fw, "ndp", "1"), RADV: flagOf(fw, "radv", "0")}
+	f.Undocumented = undocumented(fw)
 	cfg, err := g.Config.Get()
 	if err != nil {
 		f.Template = posture.Unknown[bool](err, g.Config.Path)
@@ -51,6 +52,21 @@ func (v *fwView) guest(g *inventory.Guest) posture.FirewallGuest {
 	}
 	f.Template = posture.Known(cfg.On("template"), posture.Configured, g.Config.Path)
 	return f
+}
+
+// undocumented are the rules of a guest that nobody can read: with bare addresses and without a comment.
+func undocumented(f inventory.File[*firewall.File]) posture.Fact[[]string] {
+	file, err := f.Get()
+	if err != nil {
+		return posture.Unknown[[]string](err, f.Path)
+	}
+	out := []string{}
+	for _, r := range file.Rules {
+		if r.Enabled && r.Comment == "" && (literalAddress(r.Source) || literalAddress(r.Dest)) {
+			out = append(out, path.Base(f.Path)+":"+strconv.Itoa(r.Line))
+		}
+	}
+	return posture.Known(out, posture.Configured, f.Path)
 }
 
 // nftables reports whether nftables is judged for a node.
@@ -104,22 +120,22 @@ func (v *fwView) sourceCheck(g *inventory.Guest, fg posture.FirewallGuest, nic g
 	return set, posture.Known(on, posture.Configured, g.Firewall.Path)
 }
 
-// rules lists the rules of all files.
+// rules lists the rules of all files but those of guests.
 func (v *fwView) rules() posture.Fact[[]posture.FirewallRule] {
 	out := []posture.FirewallRule{}
 	var firstErr error
-	add := func(f inventory.File[*firewall.File], scope, owner string, local *firewall.File) {
+	add := func(f inventory.File[*firewall.File], scope, owner string) {
 		file, err := f.Get()
 		if err != nil {
 			firstErr = errors.Join(firstErr, err)
 			return
 		}
-		s := firewall.Scope{Cluster: v.cl.Firewall.Value, Local: local, Own: scope == "cluster"}
+		s := firewall.Scope{Cluster: v.cl.Firewall.Value, Own: scope == "cluster"}
 		for i := range file.Rules {
 			out = append(out, v.rule(file, &file.Rules[i], f.Path, scope, owner, s))
 		}
 	}
-	add(v.cl.Firewall, "cluster", "", nil)
+	add(v.cl.Firewall, "cluster", "")
 	called := v.calledByNodes()
 	if file, err := v.cl.Firewall.Get(); err == nil {
 		for i := range file.Groups {
@@ -132,13 +148,10 @@ func (v *fwView) rules() posture.Fact[[]posture.FirewallRule] {
 		}
 	}
 	for _, n := range v.members() {
-		add(n.Firewall, "host", n.Name, nil)
-	}
-	for _, g := range v.cl.Guests {
-		add(g.Firewall, "guest", g.Title(), g.Firewall.Value)
+		add(n.Firewall, "host", n.Name)
 	}
 	for _, name := range sortedNames(v.cl.VNetFirewalls) {
-		add(v.cl.VNetFirewalls[name], "vnet", name, nil)
+		add(v.cl.VNetFirewalls[name], "vnet", name)
 	}
 	if firstErr != nil {
 		return posture.Unknown[[]posture.FirewallRule](firstErr, "/etc/pve/firewall")

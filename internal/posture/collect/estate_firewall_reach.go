@@ -27,6 +27,10 @@ func (p watchedPort) text() string {
 	return strconv.Itoa(int(p.from)) + ":" + strconv.Itoa(int(p.to))
 }
 
+func (p watchedPort) set() netset.Services {
+	return netset.PortService(p.proto, netset.AnyPorts(), netset.PortRange(p.from, p.to))
+}
+
 // watchedPorts are the ports that Proxmox VE uses (pve-docs, pve-firewall: "Ports used by Proxmox VE").
 func watchedPorts() []watchedPort {
 	return []watchedPort{
@@ -157,28 +161,44 @@ func (v *fwView) exposures(nodes []posture.FirewallNode, management posture.Fact
 			return posture.Unknown[[]posture.FirewallExposure](n.Backends.Problem, n.Backends.Source)
 		}
 		for _, b := range n.Backends.Value {
-			for _, p := range watchedPorts() {
-				out = append(out, v.exposure(n, filter.Backend(b), p, &scopes))
-			}
+			out = append(out, v.nodeExposures(n, filter.Backend(b), &scopes)...)
 		}
 	}
 	return posture.Known(out, posture.Configured, "/etc/pve/firewall")
 }
 
-func (v *fwView) exposure(n posture.FirewallNode, backend filter.Backend, p watchedPort, scopes *fwScopes) posture.FirewallExposure {
-	proto := map[uint8]string{netset.ProtoTCP: "tcp", netset.ProtoUDP: "udp"}[p.proto]
-	e := posture.FirewallExposure{Node: n.Name, Here: n.Here, Backend: string(backend), Proto: proto, Port: p.text(), Service: p.service,
-		Name: n.Name + " " + proto + " " + p.text()}
-	if len(v.c.Backends) > 1 {
-		e.Name += " (" + string(backend) + ")"
-	}
+// nodeExposures says who reaches the ports of one node.
+func (v *fwView) nodeExposures(n posture.FirewallNode, backend filter.Backend, scopes *fwScopes) []posture.FirewallExposure {
+	var four, six []fwEntry
 	net, err := v.network(n.Name, backend)
-	if err != nil {
-		unknownExposure(&e, err)
-		return e
+	if err == nil {
+		four, err = v.entries(n, net, 4)
 	}
-	four, why4 := v.sources(n, net, p, 4)
-	six, why6 := v.sources(n, net, p, 6)
+	if err == nil {
+		six, err = v.entries(n, net, 6)
+	}
+	var out []posture.FirewallExposure
+	for _, p := range watchedPorts() {
+		proto := map[uint8]string{netset.ProtoTCP: "tcp", netset.ProtoUDP: "udp"}[p.proto]
+		e := posture.FirewallExposure{Node: n.Name, Here: n.Here, Backend: string(backend), Proto: proto, Port: p.text(), Service: p.service,
+			Name: n.Name + " " + proto + " " + p.text()}
+		if len(v.c.Backends) > 1 {
+			e.Name += " (" + string(backend) + ")"
+		}
+		if err != nil {
+			unknownExposure(&e, err)
+		} else {
+			p.fill(&e, four, six, scopes)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// fill judges who gets to a port.
+func (p watchedPort) fill(e *posture.FirewallExposure, entries4, entries6 []fwEntry, scopes *fwScopes) {
+	four, why4 := p.sources(entries4)
+	six, why6 := p.sources(entries6)
 	const source = "/etc/pve/firewall"
 	s4, s6 := scopes.of(four), scopes.of(six)
 	both := four.Union(six)
@@ -194,12 +214,11 @@ func (v *fwView) exposure(n posture.FirewallNode, backend filter.Backend, p watc
 		e.Scope4, e.Scope6 = posture.Unknown[string](scopes.nodesErr, source), posture.Unknown[string](scopes.nodesErr, source)
 		e.Wider6 = posture.Unknown[bool](scopes.nodesErr, source)
 		e.BeyondNodes = posture.Unknown[[]string](scopes.nodesErr, source)
-		return e
+		return
 	}
 	e.Scope4, e.Scope6 = posture.Known(s4, posture.Configured, source), posture.Known(s6, posture.Configured, source)
 	e.Wider6 = posture.Known(scopeRank(s6) > scopeRank(s4), posture.Configured, source)
 	e.BeyondNodes = posture.Known(listed(beyond.V4(), beyond.V6()), posture.Configured, source)
-	return e
 }
 
 func unknownExposure(e *posture.FirewallExposure, err error) {
@@ -209,36 +228,85 @@ func unknownExposure(e *posture.FirewallExposure, err error) {
 	e.Sources, e.BeyondNodes, e.Rules = posture.Unknown[[]string](err, source), posture.Unknown[[]string](err, source), posture.Unknown[[]string](err, source)
 }
 
-// sources are the addresses of a family from outside that reach a port of a node, and what lets them in.
-func (v *fwView) sources(n posture.FirewallNode, net *filter.Network, p watchedPort, family int) (netset.Addrs, []string) {
+// fwEntry is packets from outside that get to a node, by one reason.
+type fwEntry struct {
+	box netset.Box
+	why string
+}
+
+// maxSteps bounds the rules about the watched ports that are worked out: the work grows with their square, and 4,000 take about
+// a second. Whoever has more uses ipsets, which count as one.
+const maxSteps = 4000
+
+// tooLong reports whether more steps than maxSteps concern a box.
+func tooLong(way []*filter.Stage, box netset.Box) bool {
+	n := 0
+	for _, s := range way {
+		for i := range s.Steps {
+			if slices.ContainsFunc(s.Steps[i].Match, func(b netset.Box) bool { return b.Overlaps(box) }) {
+				n++
+			}
+		}
+	}
+	return n > maxSteps
+}
+
+// entries are all packets of a family from outside that get to a watched port of a node.
+func (v *fwView) entries(n posture.FirewallNode, net *filter.Network, family int) ([]fwEntry, error) {
 	any := netset.Any4()
 	if family == 6 {
 		any = netset.Any6()
 	}
-	if n.ServiceOff {
-		return any, []string{"the firewall service does not run"}
+	services := netset.Services{}
+	for _, p := range watchedPorts() {
+		services = services.Union(p.set())
 	}
-	dest := netset.Addrs{}
+	var dests []netset.Addrs
 	for _, a := range net.Addresses() {
-		dest = dest.Union(netset.Addr(a.Addr()))
+		dests = append(dests, netset.Addr(a.Addr()))
 	}
-	if dest = dest.Intersect(any); dest.IsEmpty() {
+	dest := netset.Join(dests...).Intersect(any)
+	if dest.IsEmpty() {
 		dest = any
 	}
-	space := netset.RegionOf(netset.Box{Source: any, Dest: dest, Class: netset.Unicast,
-		Service: netset.PortService(p.proto, netset.AnyPorts(), netset.PortRange(p.from, p.to))})
-	var sets []netset.Addrs
-	var why []string
+	box := netset.Box{Source: any, Dest: dest, Class: netset.Unicast, Service: services}
+	if n.ServiceOff {
+		return []fwEntry{{box, "the firewall service does not run"}}, nil
+	}
+	var out []fwEntry
+	var seen [][]*filter.Stage // most interfaces share their stages
+	to := filter.Endpoint{Kind: filter.Host}
 	for _, iface := range v.ifaces(n.Name) {
-		from, to := filter.Endpoint{Kind: filter.Outside, Iface: iface}, filter.Endpoint{Kind: filter.Host}
-		for _, part := range reach.Partition(space, net.Path(from, to, family), net.Unfiltered(from, to)) {
+		from := filter.Endpoint{Kind: filter.Outside, Iface: iface}
+		way := net.Path(from, to, family)
+		if slices.ContainsFunc(seen, func(w []*filter.Stage) bool { return slices.Equal(w, way) }) {
+			continue
+		}
+		seen = append(seen, way)
+		if tooLong(way, box) {
+			return nil, posture.Problemf("too-large", "more than %d rules speak of the ports of Proxmox VE; ipsets would make them few", maxSteps)
+		}
+		for _, part := range reach.Partition(netset.RegionOf(box), way, net.Unfiltered(from, to)) {
 			if part.Verdict != filter.Accept {
 				continue
 			}
 			for _, b := range part.Region.Boxes() {
-				sets = append(sets, b.Source)
+				out = append(out, fwEntry{b, reasonText(part.Why)})
 			}
-			why = append(why, reasonText(part.Why))
+		}
+	}
+	return out, nil
+}
+
+// sources are the addresses among the entries that reach a port, and what lets them in.
+func (p watchedPort) sources(entries []fwEntry) (netset.Addrs, []string) {
+	var sets []netset.Addrs
+	var why []string
+	service := p.set()
+	for _, e := range entries {
+		if e.box.Service.Overlaps(service) {
+			sets = append(sets, e.box.Source)
+			why = append(why, e.why)
 		}
 	}
 	return netset.Join(sets...), why
