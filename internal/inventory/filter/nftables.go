@@ -232,13 +232,14 @@ func (x *rust) group(name string, c chain) []Step {
 	if steps, ok := x.groups[k]; ok {
 		return steps
 	}
+	x.groups[k] = nil // a group that names itself ends here
 	b := &builder{family: c.family}
 	if def, ok := x.node.cluster.Group(name); ok {
 		inner := chain{dir: c.dir, family: c.family, guest: c.guest, iface: k.iface}
 		x.rules(b, inner, ruleList{file: x.node.cluster, path: x.node.clusterPath, rules: def.Rules})
 	}
 	for i := range b.steps {
-		b.steps[i].Why.Group = name
+		b.steps[i].Why.Group = or(b.steps[i].Why.Group, name)
 	}
 	x.groups[k] = b.steps
 	return b.steps

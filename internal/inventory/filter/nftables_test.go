@@ -111,6 +111,11 @@ func TestNFTables(t *testing.T) {
 			ACCEPT outside vm/100 tcp source=192.0.2.3 dport=25
 			ACCEPT outside vm/100 tcp source=198.51.100.3 dport=80
 			DROP outside vm/100 tcp source=192.0.2.6 dport=80`},
+		{"groups in groups", []string{"cluster.fw", on + "[group a1]\nGROUP b1\nIN DROP -p udp\n[group b1]\nIN ACCEPT -p udp -dport 7\nGROUP a1\n",
+			"100.fw", on + "[RULES]\nGROUP a1\nIN ACCEPT\n"}, `
+			ACCEPT outside vm/100 udp dport=7
+			DROP outside vm/100 udp dport=8
+			ACCEPT outside vm/100 tcp`},
 		{"interfaces of the node", []string{"host.fw", "[RULES]\nIN ACCEPT -i eth2 -p tcp -dport 80\n"}, `
 			ACCEPT outside/eth2 host tcp dport=80
 			DROP outside host tcp dport=80`},

@@ -188,9 +188,13 @@ func (f *nodeFiles) network(c *inventory.Cluster, n *inventory.Node) {
 			f.named = append(f.named, a.Unmap())
 		}
 	}
-	for _, p := range nets {
-		if f.ifaces != nil && !p.Addr().IsLoopback() {
-			f.address(p.Addr(), nets)
+	for _, gateway := range []bool{true, false} { // without a name the address of the interface that leads outside comes first
+		for _, i := range f.ifaces {
+			for _, p := range i.Addresses {
+				if len(i.Gateways) > 0 == gateway && !p.Addr().IsLoopback() {
+					f.address(p.Addr(), nets)
+				}
+			}
 		}
 	}
 	f.main = f.outside()

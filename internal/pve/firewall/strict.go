@@ -65,15 +65,11 @@ func (p *strict) read(line string) {
 }
 
 func (p *strict) header(line string) {
-	k := p.f.Kind
 	switch {
 	case strings.EqualFold(line, "[OPTIONS]"):
 		p.section = optionsSection
 	case strings.EqualFold(line, "[ALIASES]"):
 		p.section = aliasesSection
-		if k == HostFile || k == VNetFile {
-			p.abort("a %s firewall cannot have aliases", k)
-		}
 	case strings.EqualFold(line, "[RULES]"):
 		p.section = rulesSection
 	case strings.HasPrefix(line, "[IPSET"):
@@ -116,7 +112,7 @@ func (p *strict) named(line, prefix string, to section) {
 		p.abort("something stands after the header: %q", clip(after))
 	}
 	switch k := p.f.Kind; {
-	case to == groupSection && k != ClusterFile:
+	case to == groupSection && (k == HostFile || k == GuestFile):
 		p.abort("a %s firewall cannot have security groups", k)
 	case to == ipsetSection && k != ClusterFile && k != GuestFile:
 		p.abort("a %s firewall cannot have ipsets", k)
@@ -214,8 +210,37 @@ func (f form) value(s string) (string, bool) {
 		return s, s == "ACCEPT" || s == "DROP" || s == "REJECT"
 	case levelForm, mustLevel:
 		return s, strictLevel(s)
+	case wordForm:
+		return s, rateLimit(s)
 	}
 	return s, true
+}
+
+// rateLimit checks log_ratelimit: "[enable=]BOOL,rate=N[/UNIT],burst=N".
+func rateLimit(s string) bool {
+	for part := range strings.SplitSeq(s, ",") {
+		key, value, ok := strings.Cut(part, "=")
+		if !ok {
+			key, value = "enable", part
+		}
+		number, unit, hasUnit := strings.Cut(value, "/")
+		switch key {
+		case "enable":
+			_, ok = pve.Bool(value)
+		case "rate":
+			_, err := strconv.ParseInt(number, 10, 64)
+			ok = err == nil && (!hasUnit || contains([]string{"second", "minute", "hour", "day"}, unit))
+		case "burst":
+			_, err := strconv.ParseInt(value, 10, 64)
+			ok = err == nil
+		default:
+			ok = false
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func strictLevel(s string) bool { return s == "warn" || contains(logLevels, s) }
@@ -234,6 +259,9 @@ func (p *strict) alias(line string) {
 	case after != "" && after[0] != '#':
 		p.abort("something stands after the alias: %q", clip(after))
 		return
+	}
+	if p.f.Kind == HostFile {
+		p.abort("a host firewall cannot have aliases")
 	}
 	k := key{aliasName, strings.ToLower(name)}
 	if p.seen[k] {
@@ -307,8 +335,8 @@ func (r *Rule) strictPlace(kind Kind, inGroup bool) string {
 		}
 	}
 	switch {
-	case r.Type == "group" && inGroup:
-		return "a security group cannot hold another"
+	case inGroup:
+		return ""
 	case kind == GuestFile && r.Type == "forward":
 		return "a guest firewall has no FORWARD rules"
 	case kind == VNetFile && (r.Type == "in" || r.Type == "out"):
