@@ -169,7 +169,7 @@ func exposureWords(g *exposure.Report) string {
 		word := strings.ReplaceAll(x.Kind, "_", " ")
 		switch {
 		case x.Severity == exposure.Info || slices.Contains(kinds, word):
-		case x.Severity == worst && len(kinds) < 3:
+		case x.Severity == worst && len(strings.Join(kinds, ", "))+len(word) < maxExposure-len(", +10") || len(kinds) == 0:
 			kinds = append(kinds, word)
 		default:
 			more++

@@ -112,7 +112,7 @@ func (c *CPU) mitigations(model string) {
 	}
 }
 
-// table: vendor by model name (qemu-server src/PVE/QemuServer/CPUConfig.pm $cpu_vendor_list)
+// vendor is a table: vendor by model name (qemu-server src/PVE/QemuServer/CPUConfig.pm $cpu_vendor_list).
 func vendor(model string) string {
 	for _, p := range []string{"Conroe", "Penryn", "Nehalem", "Westmere", "SandyBridge", "IvyBridge", "Haswell", "Broadwell", "Skylake", "Cascadelake",
 		"Cooperlake", "KnightsMill", "Icelake", "SapphireRapids", "GraniteRapids", "SierraForest", "ClearwaterForest", "DiamondRapids"} {

@@ -86,7 +86,7 @@ type kindRow struct {
 
 // kindRows lists all kinds in the order in which people read them.
 //
-// table: kinds of exposure with channel and severity
+// kindRows is a table: kinds of exposure with channel and severity.
 func kindRows() []kindRow {
 	return []kindRow{
 		{"privileged", Isolation, Critical}, {"apparmor", Isolation, Critical}, {"capabilities", Isolation, Critical},
@@ -251,7 +251,7 @@ func (c *scan) network(kind inventory.GuestKind) {
 	}
 }
 
-// table: cards that only operating systems of the last century need
+// legacyCard is a table: cards that only operating systems of the last century need.
 func legacyCard(model string) bool {
 	switch model {
 	case "ne2k_isa", "ne2k_pci", "pcnet", "i82551", "i82557b", "i82559er":

@@ -105,7 +105,7 @@ func (l *Life) labels(c *guestcfg.Config) {
 	l.ExpiresAt = date(l.Expires)
 }
 
-// table: words for who a guest belongs to, what it is for and until when
+// label is a table: words for who a guest belongs to, what it is for and until when.
 func label(name string) string {
 	switch strings.ToLower(name) {
 	case "owner", "contact", "responsible", "team", "besitzer", "verantwortlich", "responsable", "propriétaire":

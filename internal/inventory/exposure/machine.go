@@ -99,7 +99,7 @@ func (c *scan) disks() {
 		switch {
 		case v.CDROM && v.Path != "":
 			c.add("cdrom_host", v.Key, v.Line, "the node's own drive")
-		case v.CDROM && v.Storage != "" && !v.Cloudinit:
+		case (v.CDROM || strings.HasPrefix(v.Name, "iso/")) && v.Storage != "" && !v.Cloudinit && !v.Unused:
 			c.add("cdrom", v.Key, v.Line, v.ID())
 		case v.Device:
 			c.add("raw_disk", v.Key, v.Line, v.Path)

@@ -146,10 +146,10 @@ func TestVolumes(t *testing.T) {
 	if d := cmp.Diff(want, c.Volumes(), ignore); d != "" {
 		t.Error(d)
 	}
-	c, _ = guestcfg.Parse("qemu", []byte("cdrom: none\nefidisk0: a:vm-1-disk-0\ntpmstate0: a:vm-1-disk-1\nvirtio0: bare.qcow2\nscsi9: /srv/x.img\n"))
+	c, _ = guestcfg.Parse("qemu", []byte("cdrom: none,media=cdrom\nefidisk0: a:vm-1-disk-0\ntpmstate0: a:vm-1-disk-1\nvirtio0: volume=b:vm-1-disk-9\nscsi8: bare.qcow2\nscsi9: /srv/x.img\nvirtio3: a:x,media=cdrom\n"))
 	want = []guestcfg.Volume{
 		{Key: "ide2", CDROM: true, Replicate: true},
-		{Key: "virtio0", Storage: "local", Name: "bare.qcow2", Backup: true, Replicate: true},
+		{Key: "virtio0", Storage: "b", Name: "vm-1-disk-9", Backup: true, Replicate: true},
 		{Key: "efidisk0", Storage: "a", Name: "vm-1-disk-0", EFI: true, Replicate: true},
 		{Key: "tpmstate0", Storage: "a", Name: "vm-1-disk-1", TPM: true, Backup: true, Replicate: true},
 	}
@@ -194,6 +194,8 @@ func TestLenience(t *testing.T) {
 		{"number too high", "qemu", "scsi31: a:b\n", "scsi31", "(unset)", []string{"1: scsi31: PVE knows no such setting (skipped)"}},
 		{"card without model", "qemu", "net0: bridge=vmbr0\n", "net0", "(unset)", []string{"1: net0: the card has no model (skipped)"}},
 		{"card with a misspelt property", "qemu", "net0: virtio,bridge=vmbr0,firewal=1\n", "net0", "(unset)", []string{"1: net0: network cards have no property firewal (skipped)"}},
+		{"bare name", "qemu", "scsi0: x.qcow2\n", "scsi0", "(unset)", []string{`1: scsi0: not a volume "storage:name": x.qcow2 (skipped)`}},
+		{"alias of the second drive", "qemu", "cdrom: local:iso/x.iso\n", "ide2", "local:iso/x.iso", nil},
 		{"property twice", "qemu", "agent: 1,type=virtio,type=isa\n", "agent", "(unset)", []string{"1: agent: the property type is set twice (skipped)"}},
 		{"unknown section of a machine", "qemu", "[special:other]\ncores: 2\n", "cores", "(unset)", []string{`1: the section "[special:other]" is not known; its settings are ignored (skipped)`}},
 		{"unknown section of a container", "lxc", "[special:other]\ncores: 2\n", "cores", "2", []string{`1: "[special:other]" begins no section; the lines after it count for the section before (skipped)`}},

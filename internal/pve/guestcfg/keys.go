@@ -21,13 +21,13 @@ const (
 	volume              // storage:name
 )
 
-// numbers is the range of the numbered keys of a family, from 0.
+// family is numbered keys, from 0.
 type family struct {
 	form  form
 	count int
 }
 
-// table: the settings of virtual machines (qemu-server src/PVE/QemuServer.pm $confdesc, QemuServer/*.pm)
+// qemuKey is a table: the settings of virtual machines (qemu-server src/PVE/QemuServer.pm $confdesc, QemuServer/*.pm).
 func qemuKey(name string) (form, bool) {
 	switch name {
 	case "onboot", "autostart", "reboot", "numa", "keephugepages", "acpi", "kvm", "tdf", "localtime", "freeze", "template", "tablet",
@@ -41,19 +41,17 @@ func qemuKey(name string) (form, bool) {
 		"parent", "vmstatestorage", "runningmachine", "runningcpu", "running-nets-host-mtu", "arch", "bios", "vmgenid", "tags", "affinity",
 		"citype", "ciuser", "cipassword", "searchdomain", "nameserver", "sshkeys":
 		return text, true
-	case "memory", "agent", "vga", "watchdog", "cpu", "machine", "rng0", "amd-sev", "intel-tdx":
+	case "memory", "agent", "vga", "watchdog", "cpu", "machine", "rng0", "amd-sev", "intel-tdx", "efidisk0", "tpmstate0":
 		return pairs, true
 	case "smbios1", "ivshmem", "audio0", "spice_enhancements", "meta", "cicustom":
 		return list, true
 	case "hookscript", "vmstate":
 		return volume, true
-	case "efidisk0", "tpmstate0":
-		return drive, true
 	}
 	return 0, false
 }
 
-// table: the numbered settings of virtual machines and how many there are
+// qemuFamily is a table: the numbered settings of virtual machines and how many there are.
 func qemuFamily(prefix string) (family, bool) {
 	switch prefix {
 	case "net":
@@ -86,7 +84,7 @@ func qemuFamily(prefix string) (family, bool) {
 	return family{}, false
 }
 
-// table: the settings of containers (pve-container src/PVE/LXC/Config.pm $confdesc)
+// lxcKey is a table: the settings of containers (pve-container src/PVE/LXC/Config.pm $confdesc).
 func lxcKey(name string) (form, bool) {
 	switch name {
 	case "onboot", "template", "console", "ipmanagehost", "protection", "unprivileged", "debug":
@@ -108,7 +106,7 @@ func lxcKey(name string) (form, bool) {
 	return 0, false
 }
 
-// table: the numbered settings of containers
+// lxcFamily is a table: the numbered settings of containers.
 func lxcFamily(prefix string) (family, bool) {
 	switch prefix {
 	case "net":
@@ -166,7 +164,7 @@ func refuse(kind, key, value string) string {
 			return "not a volume \"storage:name\""
 		}
 	case list, pairs, drive, card:
-		return refuseProperties(f, value)
+		return refuseProperties(f, key, value)
 	}
 	return ""
 }
@@ -182,7 +180,7 @@ func digits(s string) bool {
 
 // refuseProperties says what is wrong with the form of a property string (pve-common src/PVE/JSONSchema.pm
 // parse_property_string).
-func refuseProperties(f form, value string) string {
+func refuseProperties(f form, key, value string) string {
 	parts := strings.Split(value, ",")
 	if len(parts) > maxParts {
 		return "too many properties"
@@ -212,7 +210,7 @@ func refuseProperties(f form, value string) string {
 	case card:
 		return refuseCard(parts)
 	case drive:
-		return refuseDrive(value)
+		return refuseDrive(strings.TrimRight(key, "0123456789"), value)
 	}
 	return ""
 }
@@ -257,7 +255,7 @@ func refuseCard(parts []string) string {
 	return ""
 }
 
-// table: models of network cards (qemu-server src/PVE/QemuServer/Network.pm $nic_model_list)
+// cardModel is a table: models of network cards (qemu-server src/PVE/QemuServer/Network.pm $nic_model_list).
 func cardModel(s string) bool {
 	switch s {
 	case "e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b", "i82559er", "ne2k_isa", "ne2k_pci",
@@ -267,26 +265,40 @@ func cardModel(s string) bool {
 	return false
 }
 
-// refuseDrive says whether PVE finds no volume in the value (filename_to_volume_id): a path outside of /dev is none.
-func refuseDrive(value string) string {
-	ps := pve.ParseProperties(value, "file")
+// refuseDrive says why PVE finds no disk in the value (QemuServer/Drive.pm parse_drive, QemuServer.pm
+// filename_to_volume_id): a name without a storage and a path outside of /dev are none.
+func refuseDrive(bus, value string) string {
+	ps := driveProperties(value)
 	file := ps.Value("file")
 	switch {
 	case file == "":
 		return "no volume is named"
+	case bus == "virtio" && ps.Value("media") == "cdrom":
+		return "a virtio disk is no CD-ROM drive"
 	case file == "none", file == "cdrom", strings.HasPrefix(file, "/dev/") && len(file) > len("/dev/"):
 		return ""
 	}
 	if storage, name, ok := strings.Cut(file, ":"); ok && storage != "" && name != "" {
 		return ""
 	}
-	if strings.Contains(file, "/") {
+	if strings.HasPrefix(file, "/") {
 		return "a path that is no device: " + clip(file)
 	}
-	return ""
+	return "not a volume \"storage:name\": " + clip(file)
 }
 
-// table: settings of LXC that may stand in the file (pve-container src/PVE/LXC/Config.pm $valid_lxc_conf_keys and the deprecated ones)
+// driveProperties splits the value of a drive, in which "volume" is another name of "file", the default key.
+func driveProperties(value string) pve.Properties {
+	ps := pve.ParseProperties(value, "file")
+	for i := range ps {
+		if ps[i].Key == "volume" {
+			ps[i].Key = "file"
+		}
+	}
+	return ps
+}
+
+// rawKey is a table: settings of LXC that may stand in the file (pve-container src/PVE/LXC/Config.pm $valid_lxc_conf_keys and the deprecated ones).
 func rawKey(s string) bool {
 	switch s {
 	case "lxc.apparmor.profile", "lxc.apparmor.allow_incomplete", "lxc.apparmor.allow_nesting", "lxc.apparmor.raw",

@@ -231,10 +231,7 @@ func (p *parser) delete(value string) {
 // set adds a setting.
 func (p *parser) set(key, value string) {
 	if key == "cdrom" && p.c.Kind != LXC {
-		key = "ide2"
-		if !strings.Contains(value, "media=") {
-			value += ",media=cdrom"
-		}
+		key = "ide2" // with what media= says, as PVE: the name alone makes it no CD-ROM
 	}
 	e := Entry{Key: key, Value: value, Line: p.line}
 	if !p.special {

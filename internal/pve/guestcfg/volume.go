@@ -105,7 +105,7 @@ func (s *Section) mountPoint(e Entry) Volume {
 
 // disk reads a drive of a virtual machine.
 func (s *Section) disk(e Entry) Volume {
-	ps := pve.ParseProperties(e.Value, "file")
+	ps := driveProperties(e.Value)
 	v := Volume{Key: e.Key, Line: e.Line, Options: ps, Cache: ps.Value("cache"), Replicate: true}
 	v.Unused = strings.HasPrefix(e.Key, "unused")
 	v.EFI, v.TPM = e.Key == "efidisk0", e.Key == "tpmstate0"
@@ -125,7 +125,7 @@ func (s *Section) disk(e Entry) Volume {
 	return v
 }
 
-// locate takes "storage:name" or a path apart. A bare name is one of the storage "local".
+// locate takes "storage:name" or a path apart.
 func (v *Volume) locate(file string) {
 	storage, name, ok := strings.Cut(file, ":")
 	switch {
@@ -133,8 +133,8 @@ func (v *Volume) locate(file string) {
 		v.Path = file
 	case ok:
 		v.Storage, v.Name = storage, name
-	case file != "":
-		v.Storage, v.Name = "local", file
+	default:
+		v.Name = file // no volume of a storage; PVE refuses it where it checks
 	}
 }
 
@@ -146,14 +146,24 @@ func (v *Volume) flags(ps pve.Properties) {
 	v.Size = size(ps.Value("size"))
 }
 
-// cloudinit reports whether a volume is called vm-ID-cloudinit (QemuServer/Drive.pm drive_is_cloudinit).
+// cloudinit reports whether a volume is called cloudinit or vm-ID-cloudinit, with or without the ending of a format
+// (QemuServer/Drive.pm drive_is_cloudinit).
 func cloudinit(name string) bool {
-	i := strings.LastIndex(name, "vm-")
-	if i < 0 {
-		return false
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	if base, format, ok := strings.Cut(name, "."); ok {
+		switch format {
+		case "raw", "cow", "qcow", "qcow2", "qed", "vmdk", "cloop":
+			name = base
+		}
 	}
-	rest := strings.TrimLeft(name[i+len("vm-"):], "0123456789")
-	return strings.HasPrefix(rest, "-cloudinit") && len(rest) < len(name)-i-len("vm-")
+	if rest, ok := strings.CutPrefix(name, "vm-"); ok {
+		id, rest, _ := strings.Cut(rest, "-")
+		if !digits(id) {
+			return false
+		}
+		name = rest
+	}
+	return name == "cloudinit"
 }
 
 // size reads "32G" (pve-common src/PVE/JSONSchema.pm parse_size: K, M, G, T by 1024, fractions allowed).
