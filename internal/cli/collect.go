@@ -60,5 +60,8 @@ func (a *app) collect(ctx context.Context, name string, t *targetFlags, output s
 		fmt.Fprintln(a.err, "note: bundles are usually named *.facts.zst")
 	}
 	fmt.Fprintf(a.err, "next: castellan scan %s\n", output)
+	if err := partialError(facts.Target.Unread); err != nil {
+		return exit(ExitPartial, err)
+	}
 	return nil
 }

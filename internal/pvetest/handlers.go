@@ -11,11 +11,11 @@ import (
 	"github.com/castellan-project/castellan/internal/pve/apischema"
 )
 
+//table: the methods that are answered
+
 type handler func(*Server, *call) (any, *failure)
 
 // handlers are the methods that are answered, by the names of the schema.
-//
-// table: of routes
 func handlers() map[string]handler {
 	sectionsOf := func(file, id string, repeated ...string) handler {
 		return func(s *Server, c *call) (any, *failure) { return s.list(c, file, id, repeated...), nil }
