@@ -215,7 +215,7 @@ func (p *perl) hostOut(iface string, family int) *Stage {
 // hostRules are those of host.fw, then those of cluster.fw.
 func (p *perl) hostRules(b *builder, d direction, iface string, marked bool) {
 	match := func(name string) bool { return name == iface }
-	use := func(r *firewall.Rule) []Step { return p.hostGroup(r, d, iface, &marked, b.family) }
+	use := func(r *firewall.Rule) []Step { return p.hostGroup(b, r, d, iface, &marked) }
 	p.rules(b, ruleList{file: p.node.host, path: p.node.hostPath, rules: p.node.host.Rules}, d, match, use)
 	p.rules(b, ruleList{file: p.node.cluster, path: p.node.clusterPath, rules: p.node.cluster.Rules, own: true}, d, match, use)
 }
@@ -223,8 +223,8 @@ func (p *perl) hostRules(b *builder, d direction, iface string, marked bool) {
 // hostGroup is a GROUP line of the node. After the jump to the group stands a rule that accepts what carries the mark that
 // groups put on what they accept. When "-i" keeps the packet out of the group, a packet that still carries the mark of
 // the guest that sent it is accepted there: every group begins by taking the mark away.
-func (p *perl) hostGroup(r *firewall.Rule, d direction, iface string, marked *bool, family int) []Step {
-	if p.plan(family).lost[d][r] {
+func (p *perl) hostGroup(b *builder, r *firewall.Rule, d direction, iface string, marked *bool) []Step {
+	if p.plan(b.family).lost[d][r] {
 		return nil
 	}
 	if given(r.Iface) && r.Iface != iface {
@@ -235,10 +235,13 @@ func (p *perl) hostGroup(r *firewall.Rule, d direction, iface string, marked *bo
 		if !within(p.node.host.Rules, r) {
 			why.File, why.Rule = p.node.clusterPath, p.node.cluster.Text(r.Line)+" (accepts what a guest's own rules accepted)"
 		}
-		return []Step{{Match: []netset.Box{all(family)}, Verdict: Accept, Why: why}}
+		return []Step{{Match: []netset.Box{b.any()}, Verdict: Accept, Why: why}}
 	}
 	*marked = false
-	return p.group(r.Action, family).steps[d]
+	if !b.once(r.Action) {
+		return nil
+	}
+	return p.group(r.Action, b.family).steps[d]
 }
 
 func within(rules []firewall.Rule, r *firewall.Rule) bool {
@@ -315,7 +318,7 @@ func (p *perl) guest(nic *nic, d direction, family int) *Stage {
 	netid := fmt.Sprintf("net%d", nic.Net)
 	p.rules(b, ruleList{file: fw, path: path, rules: fw.Rules, local: fw}, d, func(iface string) bool { return iface == netid },
 		func(r *firewall.Rule) []Step {
-			if given(r.Iface) && r.Iface != netid {
+			if given(r.Iface) && r.Iface != netid || !b.once(r.Action) {
 				return nil
 			}
 			return p.group(r.Action, family).steps[d]

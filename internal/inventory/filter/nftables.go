@@ -13,29 +13,20 @@ type rust struct {
 	node    *nodeFiles
 	names   *names
 	refused []Refusal
-	groups  map[groupKey][]Step
 }
 
-type groupKey struct {
-	name   string
-	dir    direction
-	family int
-	guest  bool // in the table of the guests, where rejecting what comes in means dropping it
-	iface  string
-}
-
-func newRust(node *nodeFiles, n *names, refused []Refusal) *rust {
-	return &rust{node, n, refused, map[groupKey][]Step{}}
-}
+func newRust(node *nodeFiles, n *names, refused []Refusal) *rust { return &rust{node, n, refused} }
 
 // chain is where rules of proxmox-firewall stand.
 type chain struct {
 	dir    direction
 	family int
-	guest  bool
+	guest  bool // in the table of the guests, where rejecting what comes in means dropping it
 	// iface is what "-i" is compared with: an interface of the node, or netN.
 	iface string
 	local *firewall.File
+	// group is the security group that the rules are in.
+	group string
 }
 
 // unloaded is the stage of a node whose files are refused.
@@ -213,36 +204,26 @@ func (x *rust) rules(b *builder, c chain, l ruleList) {
 			continue
 		}
 		if r.Type == "group" {
-			b.steps = append(b.steps, x.group(r.Action, c)...)
+			x.group(b, r.Action, c)
 			continue
 		}
 		if box, ok, err := x.names.strictBox(r, c.family, c.local); ok && err == nil {
-			x.verdict(b, c, verdictOf(r.Action), box, Reason{File: l.path, Line: r.Line, Rule: l.file.Text(r.Line)})
+			x.verdict(b, c, verdictOf(r.Action), box, Reason{File: l.path, Line: r.Line, Rule: l.file.Text(r.Line), Group: c.group})
 		}
 	}
 }
 
-// group compiles a security group for a table and direction. "-i" in its rules is compared with interfaces of the node,
-// which guests do not meet.
-func (x *rust) group(name string, c chain) []Step {
-	k := groupKey{name, c.dir, c.family, c.guest, c.iface}
-	if c.guest {
-		k.iface = ""
+// group adds the rules of a security group. "-i" in its rules is compared with interfaces of the node, which guests do
+// not meet.
+func (x *rust) group(b *builder, name string, c chain) {
+	def, ok := x.node.cluster.Group(name)
+	if !ok || !b.once(name) {
+		return
 	}
-	if steps, ok := x.groups[k]; ok {
-		return steps
+	if c.local, c.group = nil, name; c.guest {
+		c.iface = ""
 	}
-	x.groups[k] = nil // a group that names itself ends here
-	b := &builder{family: c.family}
-	if def, ok := x.node.cluster.Group(name); ok {
-		inner := chain{dir: c.dir, family: c.family, guest: c.guest, iface: k.iface}
-		x.rules(b, inner, ruleList{file: x.node.cluster, path: x.node.clusterPath, rules: def.Rules})
-	}
-	for i := range b.steps {
-		b.steps[i].Why.Group = or(b.steps[i].Why.Group, name)
-	}
-	x.groups[k] = b.steps
-	return b.steps
+	x.rules(b, c, ruleList{file: x.node.cluster, path: x.node.clusterPath, rules: def.Rules})
 }
 
 func (x *rust) guest(c *nic, d direction, family int) *Stage {

@@ -11,6 +11,20 @@ import (
 type builder struct {
 	family int
 	steps  []Step
+	groups map[string]bool // those that are in already
+}
+
+// once reports whether a security group is new to the stage. Whatever one of its rules matches is decided there, so that
+// a second GROUP line for it finds no packets left; without this, a hostile file could make a stage endless.
+func (b *builder) once(group string) bool {
+	if b.groups[group] {
+		return false
+	}
+	if b.groups == nil {
+		b.groups = map[string]bool{}
+	}
+	b.groups[group] = true
+	return true
 }
 
 func (b *builder) add(v Verdict, why Reason, boxes ...netset.Box) {
