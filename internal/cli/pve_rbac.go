@@ -35,7 +35,7 @@ func (a *app) withPrincipals(ctx context.Context, e *estateFlags, use func(*prin
 	}
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
 	defer cancel()
-	o, err := a.open(ctx, e.name(), &e.targetFlags)
+	o, err := a.openEstate(ctx, e)
 	if err != nil {
 		return exit(ExitTarget, err)
 	}
@@ -47,7 +47,13 @@ func (a *app) withPrincipals(ctx context.Context, e *estateFlags, use func(*prin
 		}
 		return exit(ExitTarget, err)
 	}
-	return use(p, o)
+	if err := use(p, o); err != nil {
+		return err
+	}
+	if err := o.incomplete(); err != nil {
+		return exit(ExitPartial, err)
+	}
+	return nil
 }
 
 func readPrincipals(r host.Reader, release int) (*principals, error) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/inventory/rbac"
 )
 
@@ -26,19 +28,28 @@ type difference struct {
 // selfCheck asks the node for the permissions of every identity, at every path where they may differ, and compares. It needs Sys.Audit
 // on /access.
 func (a *app) selfCheck(p *principals, o *opened, e *estateFlags) error {
-	if o.desc.Kind == "dir" {
+	if !o.desc.Live && o.desc.Kind != "pve" {
 		return usage("--self-check needs a node that answers: this machine, ssh:// or pve://; %s is a copy", e.name())
 	}
 	diffs := []difference{}
-	ids := p.engine.Principals()
-	asked, failed := 0, 0
-	for _, id := range ids {
-		if pr, ok := p.engine.Principal(id, o.desc.Now); !ok || pr.State == rbac.Missing {
-			continue // PVE refuses to answer for users that do not exist
+	ids := slices.DeleteFunc(p.engine.Principals(), func(id string) bool {
+		pr, _ := p.engine.Principal(id, o.desc.Now)
+		return pr.State == rbac.Missing // PVE refuses to answer for users that do not exist
+	})
+	if b, ok := o.reader.(host.Batcher); ok { // all questions in one round
+		var needs []host.Need
+		for _, id := range ids {
+			needs = append(needs, host.Need{Run: inventory.APICommand(permissionsOf(id))})
 		}
+		b.Prefetch(needs)
+		if _, err := b.Flush(); err != nil {
+			return exit(ExitTarget, err)
+		}
+	}
+	asked, failed := len(ids), 0
+	for _, id := range ids {
 		var node granted
-		asked++
-		if err := apiAnswer(o.reader, "/access/permissions?userid="+url.QueryEscape(id), &node); err != nil {
+		if err := apiAnswer(o.reader, permissionsOf(id), &node); err != nil {
 			failed++
 			diffs = append(diffs, difference{ID: id, Error: err.Error(), Node: []string{}, Ours: []string{}})
 			continue
@@ -72,6 +83,9 @@ func (a *app) selfCheck(p *principals, o *opened, e *estateFlags) error {
 	}
 	return nil
 }
+
+// permissionsOf is the question for all permissions of an identity.
+func permissionsOf(id string) string { return "/access/permissions?userid=" + url.QueryEscape(id) }
 
 // compareGranted compares at all paths that either side names. A flag that differs is shown as PRIV(propagates).
 func compareGranted(e *rbac.Engine, id string, node granted) []difference {

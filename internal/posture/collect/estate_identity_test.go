@@ -191,3 +191,15 @@ func TestIdentityOfTooMuch(t *testing.T) {
 		t.Error("known, although the file was not read to its end")
 	}
 }
+
+// TestBundlesHoldNoLegacyKeys: user.cfg goes into bundles, the keys of second factors in it do not.
+func TestBundlesHoldNoLegacyKeys(t *testing.T) {
+	const text = "user:a@pve:1:0:::::JBSWY3DPEHPK3PXP:\nuser:b@pve:1:0:::m@x:c:x:\nuser:c@pve:1:0:::::x!yubico:\nuser:d@pve:1:0:::::xJBSWY3DP:\n user : e@pve:1:0:::::v2-0xabc\ntoken:a@pve!tt:0:1:token=1:\n"
+	got := withoutSecrets("/etc/pve/user.cfg", text)
+	if strings.Contains(got, "JBSWY") || strings.Contains(got, "0xabc") || !strings.Contains(got, "m@x:c:x:\n") || !strings.Contains(got, "x!yubico") || !strings.Contains(got, "token:a@pve!tt:0:1:") {
+		t.Error(got)
+	}
+	if strings.Count(got, "\n") != strings.Count(text, "\n") {
+		t.Error("lines are lost")
+	}
+}

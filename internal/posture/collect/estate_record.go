@@ -90,16 +90,18 @@ var (
 	secretLine = regexp.MustCompile(`(?im)^([#\s]*(?:cipassword|(?:[\w.-]*[_.-])?(?:password|passwd|passphrase|secret|psk|client-key|api[_-]?key)|env|lxc\.environment[\w.]*)\s*[\s:=]\s*)\S.*$`)
 	// secretWord finds the same in the middle of a line, as people write it into notes.
 	secretWord = regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|psk|api[_-]?key)\s*(?:=|:|%3A)\s*)[^\s,;"']+`)
+	// legacyKeys finds second factors of the old form in the last field of a user in user.cfg; "x" stands for none.
+	legacyKeys = regexp.MustCompile(`(?m)^([ \t]*user[ \t]*:(?:[^:\n]*:){7}[ \t]*)(?:[^x:\s][^:\n]*|x[^:!\s][^:\n]*)`)
 	secretJSON = regexp.MustCompile(`(?i)"((?:[\w-]*[_-])?(?:password|passwd|secret|token-value|client-key|cipassword|ticket|value-secret))"\s*:\s*"(?:[^"\\]|\\.)*"`)
 )
 
 // withoutSecrets replaces the values of settings that hold secrets. Lines keep their numbers.
 func withoutSecrets(name, text string) string {
 	text = secretLine.ReplaceAllString(text, "${1}"+hidden)
-	if path.Base(name) != "user.cfg" { // whose lines begin with "token:" and hold no secret
-		text = secretWord.ReplaceAllString(text, "${1}"+hidden)
+	if path.Base(name) == "user.cfg" { // lines begin with "token:" and hold no secret; keys of the old form stand in lines of users
+		return legacyKeys.ReplaceAllString(text, "${1}"+hidden)
 	}
-	return text
+	return secretWord.ReplaceAllString(text, "${1}"+hidden)
 }
 
 // estateReaderOf serves the configuration that was kept as if it were the target.
