@@ -160,7 +160,8 @@ func (r *Report) Remarks(now time.Time) []string {
 			add(true, "off over "+days(age(r.State.LogBegin, now)))
 		}
 	}
-	add(len(r.Problems) > 0, strconv.Itoa(len(r.Problems))+" bad lines")
+	add(len(r.Problems) == 1, "1 bad line")
+	add(len(r.Problems) > 1, strconv.Itoa(len(r.Problems))+" bad lines")
 	return remarks
 }
 
