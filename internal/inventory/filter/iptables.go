@@ -309,7 +309,7 @@ func (p *perl) guest(nic *nic, d direction, family int) *Stage {
 		p.inputFilters(b)
 	}
 	name := nic.title() + " " + d.String()
-	if missing := p.missing(nic, d, family); missing != "" {
+	if missing, _ := p.missing(nic, d, family); missing != "" {
 		b.add(Accept, p.unfiltered(nic, missing, d, family), b.any())
 		return &Stage{Name: name, Family: family, Steps: b.steps}
 	}
@@ -423,25 +423,3 @@ func linkLocal(mac string) (netip.Addr, bool) {
 
 // forward has nothing: pve-firewall ignores FORWARD rules and does not filter what the node routes.
 func (p *perl) forward(_, _ string, _ int) []*Stage { return nil }
-
-func (p *perl) missingWhy(c *nic) string {
-	type side struct {
-		family int
-		d      direction
-	}
-	var sides []side
-	why := ""
-	for _, s := range []side{{4, in}, {4, out}, {6, in}, {6, out}} {
-		if m := p.plan(s.family).unplugged[s.d][c]; m != (mishap{}) {
-			sides, why = append(sides, s), or(why, m.text)
-		}
-	}
-	if len(sides) == 4 {
-		return why
-	}
-	text := ""
-	for _, s := range sides {
-		text += fmt.Sprintf(", IPv%d %s", s.family, s.d)
-	}
-	return why + " (only" + strings.TrimPrefix(text, ",") + ")"
-}

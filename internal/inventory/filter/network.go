@@ -102,8 +102,8 @@ type compiler interface {
 	guest(c *nic, d direction, family int) *Stage
 	// forward are the stages between two bridges, or within one; from and to are names of interfaces.
 	forward(from, to string, family int) []*Stage
-	missing(c *nic, d direction, family int) Missing
-	missingWhy(c *nic) string
+	// missing says why a NIC has no chain, in a word and in a sentence.
+	missing(c *nic, d direction, family int) (Missing, string)
 }
 
 // stageKey names a stage that was made: of a NIC, or of an interface of the node when NIC is nil.
@@ -169,28 +169,37 @@ func (n *Network) NICs() []NIC {
 	for _, g := range n.files.guests {
 		for _, c := range g.nics {
 			x := c.NIC
-			x.Missing = n.missing(c)
-			if x.Missing == MissingChain || x.Missing == MissingRuleset {
-				x.MissingWhy = n.compiler.missingWhy(c)
-			}
+			x.Missing, x.MissingWhy = n.missing(c)
 			list = append(list, x)
 		}
 	}
 	return list
 }
 
-func (n *Network) missing(c *nic) Missing {
+// missing puts together what the chains of a NIC lack, in both directions and families.
+func (n *Network) missing(c *nic) (Missing, string) {
 	if !n.Enabled {
-		return MissingCluster
+		return MissingCluster, ""
 	}
+	var missing Missing
+	why, sides, all := "", "", true
 	for _, family := range []int{4, 6} {
 		for d := in; d <= out; d++ {
-			if m := n.compiler.missing(c, d, family); m != "" {
-				return m
+			m, text := n.compiler.missing(c, d, family)
+			if m == "" {
+				all = false
+				continue
 			}
+			if missing == "" {
+				missing, why = m, text
+			}
+			sides += fmt.Sprintf(", IPv%d %s", family, d)
 		}
 	}
-	return ""
+	if missing != "" && !all {
+		why += " (only" + sides[1:] + ")"
+	}
+	return missing, why
 }
 
 // Path lists the stages that a packet of a family (4 or 6) passes on its way, in order. None means that nothing filters.
@@ -205,7 +214,8 @@ func (n *Network) Path(from, to Endpoint, family int) []*Stage {
 		from.Iface = fromNIC.Bridge
 		if fromNIC.Firewall {
 			path = append(path, n.stage(stageKey{nic: fromNIC, dir: out, family: family}))
-			marked = n.compiler.missing(fromNIC, out, family) == ""
+			missing, _ := n.compiler.missing(fromNIC, out, family)
+			marked = missing == ""
 		}
 	}
 	if toNIC != nil {

@@ -37,21 +37,17 @@ func (x *rust) unloaded(name string, family int) *Stage {
 	return &Stage{Name: name, Family: family, Steps: b.steps}
 }
 
-func (x *rust) missing(c *nic, _ direction, _ int) Missing {
+func (x *rust) missing(c *nic, _ direction, _ int) (Missing, string) {
 	switch {
 	case len(x.refused) > 0:
-		return MissingRuleset
+		r := x.refused[0]
+		return MissingRuleset, fmt.Sprintf("%s:%d: %s", r.Path, r.Line, r.Text)
 	case !c.Firewall:
-		return MissingFlag
+		return MissingFlag, ""
 	case !c.guest.enabled():
-		return MissingGuest
+		return MissingGuest, ""
 	}
-	return ""
-}
-
-func (x *rust) missingWhy(*nic) string {
-	r := x.refused[0]
-	return fmt.Sprintf("%s:%d: %s", r.Path, r.Line, r.Text)
+	return "", ""
 }
 
 // fixed adds one of the steps that proxmox-firewall always makes.
@@ -142,7 +138,7 @@ func (x *rust) helpers(b *builder) {
 		return
 	}
 	why := Reason{File: x.node.hostPath, Line: o.Line, Rule: "nf_conntrack_helpers: " + o.Value}
-	for _, h := range firewall.ConntrackHelpers(o.Value) {
+	for _, h := range firewall.Tracked(o.Value) {
 		if b.family == 6 && !h.Six {
 			continue
 		}
@@ -233,7 +229,7 @@ func (x *rust) guest(c *nic, d direction, family int) *Stage {
 	}
 	b := &builder{family: family}
 	b.allowICMP()
-	if m := x.missing(c, d, family); m != "" {
+	if m, _ := x.missing(c, d, family); m != "" {
 		b.add(Accept, Reason{File: c.guest.path, Line: line(c.guest.file, "enable"), Rule: "not filtered: " + string(m) + " is off"}, b.any())
 		return &Stage{Name: name, Family: family, Steps: b.steps}
 	}

@@ -124,15 +124,15 @@ func (pl *plan) use(p *perl, name string, d direction, family int) mishap {
 	return mishap{}
 }
 
-// missing says why a NIC has no chain.
-func (p *perl) missing(c *nic, d direction, family int) Missing {
+func (p *perl) missing(c *nic, d direction, family int) (Missing, string) {
 	switch {
 	case !c.Firewall:
-		return MissingFlag
+		return MissingFlag, ""
 	case !c.guest.enabled():
-		return MissingGuest
-	case p.plan(family).unplugged[d][c] != mishap{}:
-		return MissingChain
+		return MissingGuest, ""
 	}
-	return ""
+	if m := p.plan(family).unplugged[d][c]; m != (mishap{}) {
+		return MissingChain, m.text
+	}
+	return "", ""
 }

@@ -128,8 +128,8 @@ func plainNumber(s string) string {
 	return s
 }
 
-// Helper is a conntrack helper: the port of the protocol that it follows.
-type Helper struct {
+// Conntrack is a helper of connection tracking: the port of the protocol that it follows.
+type Conntrack struct {
 	Name string
 	TCP  bool
 	Port uint16
@@ -137,14 +137,14 @@ type Helper struct {
 	Six bool
 }
 
-// ConntrackHelpers are the helpers of a list that PVE knows (pve_fw_helpers).
-func ConntrackHelpers(list string) []Helper {
-	known := []Helper{
+// Tracked are the helpers of a list that PVE knows (pve_fw_helpers).
+func Tracked(list string) []Conntrack {
+	known := []Conntrack{
 		{"amanda", false, 10080, true}, {"ftp", true, 21, true}, {"irc", true, 6667, false}, {"netbios-ns", false, 137, false},
 		{"pptp", true, 1723, false}, {"sane", true, 6566, true}, {"sip", false, 5060, true}, {"snmp", false, 161, false},
 		{"tftp", false, 69, true},
 	}
-	var found []Helper
+	var found []Conntrack
 	for _, name := range strings.Split(list, ",") {
 		for _, h := range known {
 			if h.Name == name {
