@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,13 +27,16 @@ type lintJSON struct {
 }
 
 type migrationJSON struct {
-	Node string     `json:"node"`
-	From string     `json:"from"`
-	To   string     `json:"to"`
-	Ends int        `json:"ends"`
-	Cut  []string   `json:"cut,omitempty"`
-	Err  string     `json:"error,omitempty"`
-	Flip []flipJSON `json:"flips"`
+	Node string   `json:"node"`
+	From string   `json:"from"`
+	To   string   `json:"to"`
+	Ends int      `json:"ends"`
+	Cut  []string `json:"cut,omitempty"`
+	// Refused are the lines for which proxmox-firewall loads nothing; Unknown the guests whose rules could not be read.
+	Refused []string   `json:"refused,omitempty"`
+	Unknown []string   `json:"unknown,omitempty"`
+	Err     string     `json:"error,omitempty"`
+	Flip    []flipJSON `json:"flips"`
 }
 
 func (a *app) pveLintCommand(e *estateFlags) *cobra.Command {
@@ -127,7 +131,10 @@ func migrations(c *inventory.Cluster, o filter.Options) []migrationJSON {
 			var after *filter.Network
 			if after, err = filter.New(c, n.Name, to, o); err == nil {
 				d := reach.Compare(c, before, after, named)
-				m.Ends, m.Cut = d.Compared, d.Cut
+				m.Ends, m.Cut, m.Unknown = d.Compared, d.Cut, d.Unknown
+				for _, r := range append(before.Refused, after.Refused...) {
+					m.Refused = append(m.Refused, fmt.Sprintf("%s:%d (%s)", path.Base(r.Path), r.Line, r.Text))
+				}
 				for i := range d.Flips {
 					m.Flip = append(m.Flip, flipOf(&d.Flips[i]))
 				}

@@ -51,6 +51,9 @@ func flipOf(f *reach.Flip) flipJSON {
 	return j
 }
 
+// maxInfos is the number of findings of severity info that the text shows: rules that could be taken out are many and harmless.
+const maxInfos = 20
+
 func (a *app) printLint(asJSON bool, answer *lintJSON) error {
 	if asJSON {
 		return a.printJSON(answer)
@@ -67,7 +70,13 @@ func (a *app) printLint(asJSON bool, answer *lintJSON) error {
 			last = f.Severity
 			fmt.Fprintln(a.out, a.severityText(f.Severity))
 		}
+		if f.Severity == lint.Info && counts[lint.Info] > maxInfos {
+			continue
+		}
 		a.printFinding(f)
+	}
+	if n := counts[lint.Info] - maxInfos; n > 0 {
+		fmt.Fprintf(a.out, "  and %d more; --json has all\n", n)
 	}
 	if len(answer.Findings) == 0 {
 		fmt.Fprintln(a.out, "No line does other than it seems to.")
@@ -139,40 +148,58 @@ func effectText(e lint.Effect) string {
 }
 
 // maxFlips is the number of changes that the text shows for one node; JSON has all.
-const maxFlips = 60
+const maxFlips = 80
 
 func (a *app) printMigration(m migrationJSON) {
-	fmt.Fprintf(a.out, "\n%s: from %s to %s\n", m.Node, program(filter.Backend(m.From)), program(filter.Backend(m.To)))
+	fmt.Fprintf(a.out, "\n%s: from %s to %s\n", safe(m.Node), program(filter.Backend(m.From)), program(filter.Backend(m.To)))
 	if m.Err != "" {
 		a.indented(2, safe("not compared: "+m.Err))
 		return
 	}
-	if len(m.Flip) == 0 && len(m.Cut) == 0 {
+	for _, r := range m.Refused {
+		a.indented(2, safe("proxmox-firewall refuses "+r+"; until that is mended, nothing is loaded after a boot and everything is accepted"))
+	}
+	if len(m.Flip) == 0 && len(m.Cut)+len(m.Unknown) == 0 {
 		a.indented(2, fmt.Sprintf("no packet to or from any of its %d ends is treated differently", m.Ends))
 	}
+	heading := ""
 	for i, f := range m.Flip {
 		if i == maxFlips {
 			a.indented(2, fmt.Sprintf("and %d more; --json has all", len(m.Flip)-i))
 			break
 		}
-		machines := f.Machines
-		who := strings.Join(machines, ", ")
-		if len(machines) > maxMembers {
-			who = fmt.Sprintf("%s and %d more", strings.Join(machines[:maxMembers], ", "), len(machines)-maxMembers)
-		}
-		arrow := "to"
-		if f.Direction == "out" {
-			arrow = "sent by"
+		if h := flipHeading(f); h != heading {
+			heading = h
+			a.indented(2, safe(h))
 		}
 		family := ""
 		if f.Family == 6 {
 			family = "IPv6 "
 		}
-		a.indented(2, safe(fmt.Sprintf("%s  %s%s %s %s, %s", f.Change, family, f.Service, arrow, who, f.who)))
-		a.indented(6, safe(fmt.Sprintf("now %s: %s", f.Before.Verdict, reasonText(f.Before.Reason))))
-		a.indented(6, safe(fmt.Sprintf("then %s: %s", f.After.Verdict, reasonText(f.After.Reason))))
+		a.indented(4, safe(family+f.Service+" "+f.who))
+		a.indented(8, safe("now "+string(f.Before.Verdict)+": "+reasonText(f.Before.Reason)))
 	}
 	for _, c := range m.Cut {
 		a.indented(2, safe("too many rules to compare: "+c))
 	}
+	for _, u := range m.Unknown {
+		a.indented(2, safe("not compared, its rules could not be read: "+u))
+	}
+}
+
+// flipHeading says what happens to which machines, and by what.
+func flipHeading(f flipJSON) string {
+	who := strings.Join(f.Machines, ", ")
+	if len(f.Machines) > maxMembers {
+		who = fmt.Sprintf("%s and %d more", strings.Join(f.Machines[:maxMembers], ", "), len(f.Machines)-maxMembers)
+	}
+	direction := "to"
+	if f.Direction == "out" {
+		direction = "from"
+	}
+	after := f.After.Reason
+	if len(f.Machines) > 1 && after.Line == 0 {
+		after.File = ""
+	}
+	return fmt.Sprintf("%s %s %s, then %s: %s", f.Change, direction, who, f.After.Verdict, reasonText(after))
 }

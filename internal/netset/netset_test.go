@@ -226,7 +226,7 @@ func TestRegionsAgreeWithBruteForce(t *testing.T) {
 		}
 		both, either, less, plain := a.Intersect(b), a.Union(b), a.Minus(b), a.Simplify()
 		inside, outside := a.Split(x)
-		rest, taken := Carve(slices.Clone(a.Boxes()), x, nil)
+		rest, taken, _ := Carve(slices.Clone(a.Boxes()), x, nil)
 		if !Disjoint(rest).Equal(outside) || !Disjoint(taken).Equal(inside) {
 			t.Fatal("carve and split differ")
 		}

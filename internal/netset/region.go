@@ -82,14 +82,17 @@ func (r Region) Split(b Box) (in, rest Region) {
 }
 
 // Carve takes the packets of a box out of disjoint boxes: it returns what is left and appends what was taken to hit. The
-// slice pending is changed and belongs to the caller; this is Split for long lists of rules, without a copy for each.
-func Carve(pending []Box, b Box, hit []Box) (rest, taken []Box) {
+// slice pending is changed and belongs to the caller; this is Split for long lists of rules, without a copy for each. The
+// work is about how many comparisons that took, for callers that have to stop some time.
+func Carve(pending []Box, b Box, hit []Box) (rest, taken []Box, work int) {
 	n := len(pending)
+	work = n
 	for i := 0; i < n; i++ {
 		if !pending[i].Overlaps(b) {
 			continue
 		}
 		x := pending[i]
+		work += len(x.Source.v4) + len(x.Source.v6) + len(x.Dest.v4) + len(x.Dest.v6) + len(x.Service.parts)
 		hit = append(hit, x.Intersect(b))
 		end := len(pending)
 		pending = x.minus(b, pending)
@@ -102,7 +105,7 @@ func Carve(pending []Box, b Box, hit []Box) (rest, taken []Box) {
 			i--
 		}
 	}
-	return pending, hit
+	return pending, hit, work
 }
 
 // Union is the packets of either region.

@@ -111,13 +111,13 @@ func (a *analysis) path(stages []*filter.Stage, owner string, vmid int) {
 
 // stage sends all packets through one stage and notes for each line whether it decides about any.
 func (a *analysis) stage(s *filter.Stage, owner string, vmid int) {
-	budget := min(stageWork, a.work)
+	budget, spare := min(stageWork, a.work), min(stageWork, a.work)
 	start := budget
 	all := netset.AnyBox()
 	if all.Source, all.Dest = netset.Any4(), netset.Any4(); s.Family == 6 {
 		all.Source, all.Dest = netset.Any6(), netset.Any6()
 	}
-	pending := netset.RegionOf(all)
+	pending := []netset.Box{all}
 	for i := range s.Steps {
 		st := &s.Steps[i]
 		if st.ForeignMAC {
@@ -127,10 +127,9 @@ func (a *analysis) stage(s *filter.Stage, owner string, vmid int) {
 		possible := false
 		for _, b := range st.Match {
 			possible = possible || b.Overlaps(all)
-			budget -= len(pending.Boxes())
-			var in netset.Region
-			in, pending = pending.Split(b)
-			hit = append(hit, in.Boxes()...)
+			var n int
+			pending, hit, n = netset.Carve(pending, b, hit)
+			budget -= n
 		}
 		if budget < 0 {
 			a.cut = append(a.cut, fmt.Sprintf("%s (IPv%d): rules from %s on were not compared with each other, there are too many", s.Name, s.Family, where(st.Why)))
@@ -142,15 +141,18 @@ func (a *analysis) stage(s *filter.Stage, owner string, vmid int) {
 		v := a.line(st, owner, vmid)
 		switch {
 		case len(hit) == 0 && !v.decides && len(v.covers) == 0:
-			v.covers = coverers(s.Steps[:i], st.Match, &budget)
+			v.covers = coverers(s.Steps[:i], st.Match, &spare)
 		case len(hit) > 0:
 			v.decides = true
 			if !v.needed {
-				v.needed, v.follows = differs(s.Steps[i+1:], st, netset.Disjoint(hit), &budget)
+				v.needed, v.follows = differs(s.Steps[i+1:], st, netset.Disjoint(hit), &spare)
 			}
 		}
 	}
-	a.work -= start - max(budget, 0)
+	if spare < 0 {
+		a.cut = append(a.cut, fmt.Sprintf("%s (IPv%d): not every rule was compared with those that follow it, there are too many", s.Name, s.Family))
+	}
+	a.work -= 2*start - max(budget, 0) - max(spare, 0)
 }
 
 func (a *analysis) line(st *filter.Step, owner string, vmid int) *verdictOf {

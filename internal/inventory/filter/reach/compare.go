@@ -42,6 +42,21 @@ type Difference struct {
 	Unknown []string
 	// Compared is the number of machines.
 	Compared int
+	never    netset.Addrs
+}
+
+// neverSources are addresses that no packet comes from unless somebody forges it: those of many machines. What the firewalls
+// make of them differs, and matters to nobody.
+func neverSources(nets ...*filter.Network) netset.Addrs {
+	sets := []netset.Addrs{shared(4), shared(6)}
+	for _, n := range nets {
+		for _, b := range builtIn(n) {
+			if b.Text == smurfs {
+				sets = append(sets, b.Set)
+			}
+		}
+	}
+	return netset.Join(sets...)
 }
 
 // Compare says whose packets are treated differently by two compilations of the firewall of one node: everything to and
@@ -57,6 +72,7 @@ func Compare(c *inventory.Cluster, before, after *filter.Network, named func(vmi
 		ends = append(ends, end{nicText(nic), at, named(nic.VMID)})
 	}
 	found := map[string]*Flip{}
+	d.never = neverSources(before, after)
 	for _, e := range ends {
 		if before.Known(e.at) != nil || after.Known(e.at) != nil {
 			d.Unknown = append(d.Unknown, e.text)
@@ -65,15 +81,15 @@ func Compare(c *inventory.Cluster, before, after *filter.Network, named func(vmi
 		d.Compared++
 		outside.Iface = p.ifaces(e.at)[0]
 		for _, family := range []int{4, 6} {
-			all := space(family, netset.AnyService(), netset.Addrs{})
+			all := space(family, netset.AnyService(), netset.AnyAddrs().Minus(d.never))
 			for _, out := range []bool{false, true} {
 				from, to := outside, e.at
 				if out {
 					from, to = e.at, outside
 				}
-				a := Partition(all, before.Path(from, to, family), before.Unfiltered(from, to))
-				b := Partition(all, after.Path(from, to, family), after.Unfiltered(from, to))
-				if !d.flips(found, e, flipKind{family, out}, [2][]Part{a, b}) && !slices.Contains(d.Cut, e.text) {
+				a, errA := Partition(all, before.Path(from, to, family), before.Unfiltered(from, to))
+				b, errB := Partition(all, after.Path(from, to, family), after.Unfiltered(from, to))
+				if (errA != nil || errB != nil || !d.flips(found, e, flipKind{family, out}, [2][]Part{a, b})) && !slices.Contains(d.Cut, e.text) {
 					d.Cut = append(d.Cut, e.text)
 				}
 			}
@@ -85,8 +101,9 @@ func Compare(c *inventory.Cluster, before, after *filter.Network, named func(vmi
 		d.Flips = append(d.Flips, *f)
 	}
 	slices.SortFunc(d.Flips, func(x, y Flip) int {
-		return cmp.Or(boolOrder(!x.Opens, !y.Opens), slices.Compare(x.Machines, y.Machines), boolOrder(x.Out, y.Out), cmp.Compare(x.Family, y.Family),
-			strings.Compare(x.text(), y.text()))
+		return cmp.Or(boolOrder(!x.Opens, !y.Opens), slices.Compare(x.Machines, y.Machines), boolOrder(x.Out, y.Out),
+			strings.Compare(x.After.Rule, y.After.Rule), strings.Compare(string(x.VerdictAfter), string(y.VerdictAfter)),
+			cmp.Compare(x.After.Line, y.After.Line), cmp.Compare(x.Family, y.Family), strings.Compare(x.text(), y.text()))
 	})
 	return d
 }
@@ -128,11 +145,11 @@ func (d *Difference) flips(found map[string]*Flip, e end, kind flipKind, parts [
 			}
 			for _, x := range both.Simplify().Boxes() {
 				f := Flip{
-					Machines: []string{e.text}, Out: kind.out, Opens: b.Verdict == filter.Accept, Family: kind.family, Sources: e.names.Describe(x.Source), Service: x.Service,
+					Machines: []string{e.text}, Out: kind.out, Opens: b.Verdict == filter.Accept, Family: kind.family, Sources: e.names.loosely(x.Source, shared(kind.family), d.ignored(kind.family)), Service: x.Service,
 					Before: a.Why, After: b.Why, VerdictBefore: a.Verdict, VerdictAfter: b.Verdict,
 				}
 				if !x.Dest.Covers(unicast(kind.family)) {
-					dest := e.names.Describe(x.Dest)
+					dest := e.names.loosely(x.Dest, shared(kind.family))
 					f.Dest = &dest
 				}
 				if old, ok := found[f.text()]; ok {
@@ -144,6 +161,13 @@ func (d *Difference) flips(found map[string]*Flip, e end, kind flipKind, parts [
 		}
 	}
 	return true
+}
+
+func (d *Difference) ignored(family int) netset.Addrs {
+	if family == 6 {
+		return d.never.V6()
+	}
+	return d.never.V4()
 }
 
 // text is the same for flips that are one thing to people: the line of a guest's own file is not part of it when the rule is the same.

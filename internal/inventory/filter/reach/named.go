@@ -63,17 +63,25 @@ func nodeNames(c *inventory.Cluster) []Name {
 	return out
 }
 
+// smurfs are the sources that the option nosmurfs is about.
+const smurfs = "broadcast and multicast addresses"
+
 // builtIn are the sets that the firewall makes by itself, as its steps show them: what counts as a source that no honest
 // packet has, and the ipset management with the local network.
 func builtIn(n *filter.Network) []Name {
 	var out []Name
+	outside := filter.Endpoint{Kind: filter.Outside}
 	for _, family := range []int{4, 6} {
-		for _, s := range n.Path(filter.Endpoint{Kind: filter.Outside}, filter.Endpoint{Kind: filter.Host}, family) {
+		stages := n.Path(outside, filter.Endpoint{Kind: filter.Host}, family)
+		if nics := n.NICs(); len(stages) == 0 && len(nics) > 0 {
+			stages = n.Path(outside, filter.Endpoint{Kind: filter.GuestNIC, VMID: nics[0].VMID, Net: nics[0].Net, Iface: nics[0].Bridge}, family)
+		}
+		for _, s := range stages {
 			for i := range s.Steps {
 				switch st := &s.Steps[i]; {
 				case len(st.Match) == 0:
 				case strings.HasPrefix(st.Why.Rule, "smurfs"):
-					out = append(out, Name{"broadcast and multicast addresses", st.Match[0].Source})
+					out = append(out, Name{smurfs, st.Match[0].Source})
 				case strings.HasPrefix(st.Why.Rule, "management: tcp 8006"):
 					out = append(out, Name{"+dc/management with the local network", st.Match[0].Source})
 				}

@@ -93,6 +93,30 @@ func (n *Names) Describe(set netset.Addrs) Sources {
 	return s
 }
 
+// loosely describes a set when some addresses do not matter: with some of them or without, whichever is shortest.
+func (n *Names) loosely(set netset.Addrs, ignored ...netset.Addrs) Sources {
+	best := n.Describe(set)
+	for _, x := range ignored {
+		if s := n.Describe(set.Union(x)); s.weight() < best.weight() {
+			best = s
+		}
+	}
+	return best
+}
+
+// weight is about how much there is to read.
+func (s Sources) weight() int {
+	switch {
+	case s.Everyone:
+		return 0
+	case len(s.Names) > 0:
+		return len(s.Names)
+	case s.Except != nil:
+		return 1 + s.Except.weight()
+	}
+	return len(s.Parts)
+}
+
 func (n *Names) describe(set netset.Addrs) Sources {
 	s := n.plain(set)
 	if s.Everyone || len(s.Names) > 0 {

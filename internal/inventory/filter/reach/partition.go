@@ -1,6 +1,8 @@
 package reach
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -21,19 +23,22 @@ type Part struct {
 
 // Partition sends all packets of a space through the stages of a path. The parts are disjoint and together they are the
 // space: nothing is sampled, nothing is left out. Frames carry the address of their NIC, so the MAC filter stops none.
-// A path without stages accepts everything, with the reason given.
-func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reason) []Part {
+// A path without stages accepts everything, with the reason given. The error is [ErrTooLarge].
+func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reason) ([]Part, error) {
 	if space.IsEmpty() {
-		return nil
+		return nil, nil
 	}
 	if len(path) == 0 {
-		return []Part{{Region: space, Verdict: filter.Accept, Why: unfiltered, Rest: true}}
+		return []Part{{Region: space, Verdict: filter.Accept, Why: unfiltered, Rest: true}}, nil
 	}
 	var out []Part
 	for i, stage := range path {
-		parts := pass(space, stage)
+		parts, err := pass(space, stage)
+		if err != nil {
+			return nil, err
+		}
 		if i == len(path)-1 {
-			return append(out, parts...)
+			return append(out, parts...), nil
 		}
 		var on []netset.Box
 		for _, p := range parts {
@@ -44,22 +49,36 @@ func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reas
 			}
 		}
 		if len(on) == 0 {
-			return out
+			return out, nil
 		}
 		space = netset.Disjoint(on).Simplify()
 	}
-	return out
+	return out, nil
 }
 
+// ErrTooLarge means that a stage has so many rules that the question would take minutes. A question about one port is
+// smaller.
+var ErrTooLarge = errors.New("there are too many rules for a question about so many ports; ask about one port")
+
+// maxWork bounds the comparisons for one stage, some seconds. Fifty rules take thousands, and 3,000 rules with a port and a
+// network of their own each five millions.
+const maxWork = 60_000_000
+
 // pass splits the packets that come to a stage by the step that decides.
-func pass(space netset.Region, stage *filter.Stage) []Part {
+func pass(space netset.Region, stage *filter.Stage) ([]Part, error) {
+	work := 0
 	out := make([]Part, 0, len(stage.Steps))
 	pending := slices.Clone(space.Boxes())
 	for i := range stage.Steps {
 		st := &stage.Steps[i]
 		var hit []netset.Box
 		for _, b := range st.Match {
-			pending, hit = netset.Carve(pending, b, hit)
+			var n int
+			pending, hit, n = netset.Carve(pending, b, hit)
+			work += n
+		}
+		if work > maxWork {
+			return nil, fmt.Errorf("%s: %w", stage.Name, ErrTooLarge)
 		}
 		if len(hit) > 0 {
 			out = append(out, Part{Region: netset.Disjoint(hit), Verdict: st.Verdict, Why: st.Why, Stage: stage.Name, Rest: i == len(stage.Steps)-1})
@@ -68,7 +87,7 @@ func pass(space netset.Region, stage *filter.Stage) []Part {
 			break
 		}
 	}
-	return out
+	return out, nil
 }
 
 // space is all packets of a family with some services to one machine.
@@ -86,12 +105,20 @@ func space(family int, service netset.Services, source netset.Addrs) netset.Regi
 	return netset.RegionOf(b)
 }
 
-// unicast is the addresses that one machine can have: a packet to another is not for it alone (RFC 1112, RFC 919, RFC 4291).
+// unicast is the addresses that one machine can have.
 func unicast(family int) netset.Addrs {
 	if family == 6 {
-		return netset.Any6().Minus(prefixOf("ff00::/8"))
+		return netset.Any6().Minus(shared(6))
 	}
-	return netset.Any4().Minus(netset.Join(prefixOf("224.0.0.0/4"), prefixOf("255.255.255.255/32")))
+	return netset.Any4().Minus(shared(4))
+}
+
+// shared is the addresses that no machine has for itself (RFC 1112, RFC 919, RFC 4291).
+func shared(family int) netset.Addrs {
+	if family == 6 {
+		return prefixOf("ff00::/8")
+	}
+	return netset.Join(prefixOf("224.0.0.0/4"), prefixOf("255.255.255.255/32"))
 }
 
 func prefixOf(text string) netset.Addrs { return netset.Prefix(netip.MustParsePrefix(text)) }

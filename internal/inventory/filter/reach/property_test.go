@@ -163,7 +163,10 @@ func TestReachSaysWhatSimulateSays(t *testing.T) {
 				t.Fatal(errA, errB)
 			}
 			for _, family := range []int{4, 6} {
-				parts := p.Parts(reach.Query{To: b, Service: netset.AnyService()}, a, family)
+				parts, err := p.Parts(reach.Query{To: b, Service: netset.AnyService()}, a, family)
+				if err != nil {
+					t.Fatal(err)
+				}
 				exact(t, parts, family)
 				for range 5 {
 					packet := genPacket(t, family)

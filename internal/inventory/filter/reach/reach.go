@@ -106,7 +106,7 @@ type origin struct {
 	source       netset.Addrs // empty: any
 }
 
-// Reach answers one question. The error means that the rules of the target could not be read.
+// Reach answers one question. The error means that the rules of the target could not be read, or [ErrTooLarge].
 func (p *Prober) Reach(q Query) (Answer, error) {
 	a := Answer{Node: p.net.Node, Backend: p.net.Backend, To: q.To}
 	if err := p.net.Known(q.To); err != nil {
@@ -122,7 +122,11 @@ func (p *Prober) Reach(q Query) (Answer, error) {
 				}
 				continue
 			}
-			rows = append(rows, p.rows(q, o, family)...)
+			more, err := p.rows(q, o, family)
+			if err != nil {
+				return a, fmt.Errorf("cannot tell who reaches it: %w", err)
+			}
+			rows = append(rows, more...)
 		}
 	}
 	a.Rows = together(rows)
@@ -145,7 +149,7 @@ func zoneRank(zone string) int {
 }
 
 // Parts is the exact partition of the packets of a family from one place to the target of a question.
-func (p *Prober) Parts(q Query, from filter.Endpoint, family int) []Part {
+func (p *Prober) Parts(q Query, from filter.Endpoint, family int) ([]Part, error) {
 	return Partition(space(family, q.Service, q.Source), p.net.Path(from, q.To, family), p.net.Unfiltered(from, q.To))
 }
 
@@ -238,31 +242,35 @@ func Template(c *inventory.Cluster, vmid int) bool {
 }
 
 // rows makes the readable lines of one origin.
-func (p *Prober) rows(q Query, o origin, family int) []Row {
+func (p *Prober) rows(q Query, o origin, family int) ([]Row, error) {
 	source := q.Source
 	if !o.source.IsEmpty() {
 		if source = o.source; !q.Source.IsEmpty() {
 			source = source.Intersect(q.Source)
 		}
 		if source.IsEmpty() {
-			return nil
+			return nil, nil
 		}
 	}
+	parts, err := Partition(space(family, q.Service, source), p.net.Path(o.from, q.To, family), p.net.Unfiltered(o.from, q.To))
+	if err != nil {
+		return nil, err
+	}
 	var out []Row
-	for i, part := range Partition(space(family, q.Service, source), p.net.Path(o.from, q.To, family), p.net.Unfiltered(o.from, q.To)) {
+	for i, part := range parts {
 		for _, b := range part.Region.Simplify().Boxes() {
 			r := Row{
 				Zone: o.zone, Members: []string{o.member}, Family: family, Sources: p.names.Describe(b.Source), Service: b.Service,
 				Verdict: part.Verdict, Why: part.Why, Stage: part.Stage, Rest: part.Rest, Order: i,
 			}
 			if !b.Dest.Covers(unicast(family)) {
-				dest := p.names.Describe(b.Dest)
+				dest := p.names.loosely(b.Dest, shared(family))
 				r.Dest = &dest
 			}
 			out = append(out, r)
 		}
 	}
-	return out
+	return out, nil
 }
 
 // together joins the members of a zone for which the rows are the same.
