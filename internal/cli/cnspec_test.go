@@ -72,11 +72,11 @@ func TestNoFalseVerdicts(t *testing.T) {
 		want          posture.Status
 	}{
 		{"1: one user with a second factor does not stand for all", "IAM-01", pve.and(files{
-			"etc/pve/user.cfg":     "user:root@pam:1:0:::root@example.org::x:\nuser:ada@pve:1:0::::::\n\nacl:1:/:ada@pve:Administrator:\n",
-			"etc/pve/priv/tfa.cfg": secondFactor("root@pam")}), posture.Fail},
+			"etc/pve/user.cfg":        "user:root@pam:1:0:::root@example.org::x:\nuser:ada@pve:1:0::::::\n\nacl:1:/:ada@pve:Administrator:\n",
+			"etc/pve/priv/shadow.cfg": "ada:$5$salt$hash:\n", "etc/pve/priv/tfa.cfg": secondFactor("root@pam")}), posture.Fail},
 		{"1: all users with a second factor", "IAM-01", pve.and(files{
-			"etc/pve/user.cfg":     "user:root@pam:1:0:::root@example.org::x:\nuser:ada@pve:1:0:::::x:\n\nacl:1:/:ada@pve:Administrator:\n",
-			"etc/pve/priv/tfa.cfg": secondFactor("root@pam", "ada@pve")}), posture.Pass},
+			"etc/pve/user.cfg":        "user:root@pam:1:0:::root@example.org::x:\nuser:ada@pve:1:0:::::x:\n\nacl:1:/:ada@pve:Administrator:\n",
+			"etc/pve/priv/shadow.cfg": "ada:$5$salt$hash:\n", "etc/pve/priv/tfa.cfg": secondFactor("root@pam", "ada@pve")}), posture.Pass},
 		{"2: one line gives a whole group the role Administrator", "IAM-06", pve.and(files{
 			"etc/pve/user.cfg": "user:root@pam:1:0:::::x:\nuser:a@pve:1:0::::::\nuser:b@pve:1:0::::::\nuser:c@pve:1:0::::::\nuser:d@pve:1:0::::::\nuser:e@pve:1:0::::::\n\n" +
 				"group:all:a@pve,b@pve,c@pve,d@pve,e@pve::\n\nacl:1:/:@all:Administrator:\n"}), posture.Fail},

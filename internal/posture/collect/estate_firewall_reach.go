@@ -128,9 +128,12 @@ func (s *fwScopes) of(set netset.Addrs) string {
 		return scopeNodes
 	case halfOfAll(set):
 		return scopeEveryone
-	case s.nodes.Union(s.management).Covers(set):
+	}
+	rest := set.Minus(s.nodes.Union(s.management))
+	switch {
+	case rest.IsEmpty():
 		return scopeManagement
-	case s.public.Overlaps(set):
+	case s.public.Overlaps(rest):
 		return scopePublic
 	}
 	return scopePrivate
@@ -234,23 +237,6 @@ type fwEntry struct {
 	why string
 }
 
-// maxSteps bounds the rules about the watched ports that are worked out: the work grows with their square, and 4,000 take about
-// a second. Whoever has more uses ipsets, which count as one.
-const maxSteps = 4000
-
-// tooLong reports whether more steps than maxSteps concern a box.
-func tooLong(way []*filter.Stage, box netset.Box) bool {
-	n := 0
-	for _, s := range way {
-		for i := range s.Steps {
-			if slices.ContainsFunc(s.Steps[i].Match, func(b netset.Box) bool { return b.Overlaps(box) }) {
-				n++
-			}
-		}
-	}
-	return n > maxSteps
-}
-
 // entries are all packets of a family from outside that get to a watched port of a node.
 func (v *fwView) entries(n posture.FirewallNode, net *filter.Network, family int) ([]fwEntry, error) {
 	any := netset.Any4()
@@ -283,10 +269,11 @@ func (v *fwView) entries(n posture.FirewallNode, net *filter.Network, family int
 			continue
 		}
 		seen = append(seen, way)
-		if tooLong(way, box) {
-			return nil, posture.Problemf("too-large", "more than %d rules speak of the ports of Proxmox VE; ipsets would make them few", maxSteps)
+		parts, err := reach.Partition(netset.RegionOf(box), way, net.Unfiltered(from, to))
+		if err != nil {
+			return nil, posture.Problemf("too-large", "cannot work out who reaches the ports of %s: %v", n.Name, err)
 		}
-		for _, part := range reach.Partition(netset.RegionOf(box), way, net.Unfiltered(from, to)) {
+		for _, part := range parts {
 			if part.Verdict != filter.Accept {
 				continue
 			}
