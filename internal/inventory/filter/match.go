@@ -128,11 +128,11 @@ func icmpSet(proto uint8, t firewall.ICMPType) netset.Services {
 	case t.Type < 0:
 		var union netset.Services
 		for i := range 256 {
-			union = union.Union(netset.ICMPService(proto, uint8(i), t.Code)) //nolint:gosec // below 256
+			union = union.Union(netset.ICMPService(proto, uint8(i), t.Code))
 		}
 		return union
 	}
-	return netset.ICMPService(proto, uint8(t.Type), t.Code) //nolint:gosec // the tables and parsers end at 255
+	return netset.ICMPService(proto, uint8(t.Type), t.Code)
 }
 
 // icmp is the union of some types of ICMP (family 4) or ICMPv6.

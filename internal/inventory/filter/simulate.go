@@ -182,7 +182,7 @@ func icmpType(p *netset.Packet, text string) error {
 	if !ok || t.Type < 0 {
 		return fmt.Errorf("icmp_type: unknown type %q; give a name such as echo-request or a number, with /CODE where there is one", text)
 	}
-	p.Type = uint8(t.Type) //nolint:gosec // both parsers end at 255
+	p.Type = uint8(t.Type)
 	p.Code = uint8(max(t.Code, 0))
 	if hasCode {
 		c, err := strconv.ParseUint(code, 10, 8)
