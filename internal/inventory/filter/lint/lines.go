@@ -24,6 +24,11 @@ func (k *checker) lines(s *source) {
 	for _, r := range allRules(s.file) {
 		k.ruleErrors(s, r, said)
 	}
+	for _, name := range nftIgnores() {
+		if o, ok := s.file.Option(name); ok {
+			said[o.Line] = true // options has a finding of its own for it
+		}
+	}
 	for _, p := range s.file.Strict {
 		if said[p.Line] {
 			continue
@@ -91,8 +96,12 @@ func (k *checker) ruleErrors(s *source, r ruleIn, said map[int]bool) {
 		texts = append(texts, e.String())
 		if strings.Contains(e.Text, "no such ") {
 			f.Code, missing = UnknownName, e.Property
-			if k.caseMismatch(s, r.Rule) {
+			mismatch, asWritten := k.caseMismatch(s, r.Rule)
+			if mismatch {
 				f.Code = CaseMismatch
+			}
+			if asWritten {
+				continue
 			}
 			f.Effect.NFTables = worse(f.Effect.NFTables, out) // since 1.2.3 the rule alone is skipped
 		}
@@ -106,20 +115,21 @@ func (k *checker) ruleErrors(s *source, r ruleIn, said map[int]bool) {
 }
 
 // caseMismatch reports whether a rule names an ipset that exists in lower case only: pve-firewall lowers the name where
-// the set is defined, and not where it is used.
-func (k *checker) caseMismatch(s *source, r *firewall.Rule) bool {
+// the set is defined, and not where it is used. AsWritten is true when the set is spelled like the reference, which
+// proxmox-firewall finds.
+func (k *checker) caseMismatch(s *source, r *firewall.Rule) (mismatch, asWritten bool) {
 	for _, ref := range []string{r.Source, r.Dest} {
-		if !firewall.IsSet(ref) {
+		_, name := firewall.SetName(ref)
+		if !firewall.IsSet(ref) || name == strings.ToLower(name) {
 			continue
 		}
-		_, name := firewall.SetName(ref)
-		_, inCluster := k.cluster.file.IPSet(strings.ToLower(name))
-		_, inLocal := s.file.IPSet(strings.ToLower(name))
-		if name != strings.ToLower(name) && (inCluster || inLocal) {
-			return true
+		for _, f := range []*firewall.File{s.file, k.cluster.file} {
+			if set, ok := f.IPSet(strings.ToLower(name)); ok {
+				return true, set.Written == name
+			}
 		}
 	}
-	return false
+	return false, false
 }
 
 // macroCase reports a macro that only pve-firewall knows, because its case is not PVE's.
@@ -306,6 +316,9 @@ func (k *checker) repeated(s *source, first, again int, what string) {
 	k.add(f)
 }
 
+// nftIgnores are the options of pve-firewall that proxmox-firewall does not know.
+func nftIgnores() []string { return []string{"ips", "ips_queues", "layer2_protocols", "ebtables"} }
+
 // options reports settings that do not mean what they seem to.
 func (k *checker) options(s *source) {
 	if o, ok := s.file.Option("enable"); ok && s.file.Kind == firewall.ClusterFile {
@@ -318,7 +331,7 @@ func (k *checker) options(s *source) {
 			k.add(f)
 		}
 	}
-	for _, name := range []string{"ips", "ips_queues", "layer2_protocols", "ebtables"} {
+	for _, name := range nftIgnores() {
 		o, ok := s.file.Option(name)
 		if !ok || name == "ebtables" && o.Value != "0" || name == "ips" && o.Value == "0" {
 			continue

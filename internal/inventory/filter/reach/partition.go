@@ -56,9 +56,9 @@ func Partition(space netset.Region, path []*filter.Stage, unfiltered filter.Reas
 	return out, nil
 }
 
-// ErrTooLarge means that a stage has so many rules that the question would take minutes. A question about one port is
-// smaller.
-var ErrTooLarge = errors.New("there are too many rules for a question about so many ports; ask about one port")
+// ErrTooLarge means that a stage has so many rules that the question would take minutes. A question about one port, or about
+// fewer sources, is smaller.
+var ErrTooLarge = errors.New("there are too many rules to work it out; ask about one port, or about the sources that matter (--from)")
 
 // maxWork bounds the comparisons for one stage, some seconds. Fifty rules take thousands, and 3,000 rules with a port and a
 // network of their own each five millions.
