@@ -239,9 +239,9 @@ type fwEntry struct {
 
 // entries are all packets of a family from outside that get to a watched port of a node.
 func (v *fwView) entries(n posture.FirewallNode, net *filter.Network, family int) ([]fwEntry, error) {
-	any := netset.Any4()
+	all := netset.Any4()
 	if family == 6 {
-		any = netset.Any6()
+		all = netset.Any6()
 	}
 	services := netset.Services{}
 	for _, p := range watchedPorts() {
@@ -251,11 +251,11 @@ func (v *fwView) entries(n posture.FirewallNode, net *filter.Network, family int
 	for _, a := range net.Addresses() {
 		dests = append(dests, netset.Addr(a.Addr()))
 	}
-	dest := netset.Join(dests...).Intersect(any)
+	dest := netset.Join(dests...).Intersect(all)
 	if dest.IsEmpty() {
-		dest = any
+		dest = all
 	}
-	box := netset.Box{Source: any, Dest: dest, Class: netset.Unicast, Service: services}
+	box := netset.Box{Source: all, Dest: dest, Class: netset.Unicast, Service: services}
 	if n.ServiceOff {
 		return []fwEntry{{box, "the firewall service does not run"}}, nil
 	}
