@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -29,6 +31,10 @@ const (
 // gcPercent is how much the heap may grow between collections, in percent; Go's default is 100. With 200 a scan with the
 // whole catalogue stays under the 60 MB of its budget.
 const gcPercent = 200
+
+// firstGC is how many bytes of memory the Go runtime may hold before garbage is collected for the first time. A saved
+// bundle is judged with less, which takes a fifth off its time.
+const firstGC = 24 << 20
 
 // exitError is an error with the exit code that it leads to. An empty text prints nothing: the output said it.
 type exitError struct {
@@ -63,8 +69,7 @@ type app struct {
 func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw, now: time.Now, env: os.Getenv}
 	if a.env("GOGC") == "" {
-		// A scan lives for a second and holds little: collecting garbage half as often saves a tenth of its time.
-		debug.SetGCPercent(gcPercent)
+		collectLate()
 	}
 	root := a.root()
 	root.SetArgs(args)
@@ -80,6 +85,17 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 		fmt.Fprintln(errw, "castellan: "+text)
 	}
 	return e.code
+}
+
+// collectLate puts the first garbage collection off until the program holds firstGC bytes: most questions are answered
+// with less. From then on the heap may grow by gcPercent, because a scan lives for a second and holds little.
+func collectLate() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(firstGC)
+	runtime.AddCleanup(new([16]byte), func(struct{}) { // runs after the first collection
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(math.MaxInt64)
+	}, struct{}{})
 }
 
 func (a *app) root() *cobra.Command {
