@@ -21,6 +21,8 @@ type Config struct {
 	Interfaces []map[string]string
 	// Quorum holds the plain settings of the quorum section.
 	Quorum map[string]string
+	// Device holds the plain settings of quorum/device, an arbiter outside of the cluster; nil when there is none.
+	Device map[string]string
 	Nodes  []Node
 	// Problems are lines that were not understood, as "line N: why".
 	Problems []string
@@ -86,6 +88,8 @@ func (c *Config) section(path []string, kv map[string]string) {
 		c.Interfaces = append(c.Interfaces, kv)
 	case "quorum":
 		c.Quorum = kv
+	case "quorum/device":
+		c.Device = kv
 	case "nodelist/node":
 		c.Nodes = append(c.Nodes, node(kv))
 	}

@@ -59,6 +59,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestDevice(t *testing.T) {
+	c := Parse([]byte("quorum {\n  device {\n    model: net\n    votes: 1\n    net {\n      host: 192.0.2.9\n    }\n  }\n  provider: corosync_votequorum\n}\n"))
+	if c.Device["model"] != "net" || c.Quorum["provider"] == "" || Parse([]byte(sample)).Device != nil {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestEncrypted(t *testing.T) {
 	for in, want := range map[string]bool{
 		"secauth: on": true, "secauth: off": false, "": false,
