@@ -210,6 +210,8 @@ type FirewallExposure struct {
 	Sources Fact[[]string] `json:"sources"`
 	// BeyondNodes are those of Sources outside of the networks that the nodes themselves are in.
 	BeyondNodes Fact[[]string] `json:"beyond_nodes"`
+	// Beyond says BeyondNodes shortly: "everyone", or the first of them.
+	Beyond Fact[string] `json:"beyond"`
 	// Rules are what lets them in: "cluster.fw:31", "management", "no firewall".
 	Rules Fact[[]string] `json:"rules"`
 	// Name is how it is shown: "pve1 tcp 8006".

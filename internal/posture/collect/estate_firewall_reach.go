@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/castellan-project/castellan/internal/inventory/filter"
 	"github.com/castellan-project/castellan/internal/inventory/filter/reach"
@@ -216,17 +217,27 @@ func (p watchedPort) fill(e *posture.FirewallExposure, entries4, entries6 []fwEn
 	if scopes.nodesErr != nil && !beyond.IsEmpty() && !e.Everyone.Value {
 		e.Scope4, e.Scope6 = posture.Unknown[string](scopes.nodesErr, source), posture.Unknown[string](scopes.nodesErr, source)
 		e.Wider6 = posture.Unknown[bool](scopes.nodesErr, source)
-		e.BeyondNodes = posture.Unknown[[]string](scopes.nodesErr, source)
+		e.BeyondNodes, e.Beyond = posture.Unknown[[]string](scopes.nodesErr, source), posture.Unknown[string](scopes.nodesErr, source)
 		return
 	}
 	e.Scope4, e.Scope6 = posture.Known(s4, posture.Configured, source), posture.Known(s6, posture.Configured, source)
 	e.Wider6 = posture.Known(scopeRank(s6) > scopeRank(s4), posture.Configured, source)
-	e.BeyondNodes = posture.Known(listed(beyond.V4(), beyond.V6()), posture.Configured, source)
+	list := listed(beyond.V4(), beyond.V6())
+	e.BeyondNodes = posture.Known(list, posture.Configured, source)
+	short := "everyone"
+	if !e.Everyone.Value {
+		short = strings.Join(list[:min(len(list), 2)], ", ")
+		if len(list) > 2 {
+			short += " ..."
+		}
+	}
+	e.Beyond = posture.Known(short, posture.Configured, source)
 }
 
 func unknownExposure(e *posture.FirewallExposure, err error) {
 	const source = "/etc/pve/firewall"
 	e.Scope4, e.Scope6 = posture.Unknown[string](err, source), posture.Unknown[string](err, source)
+	e.Beyond = posture.Unknown[string](err, source)
 	e.Public, e.Everyone, e.Wider6 = posture.Unknown[bool](err, source), posture.Unknown[bool](err, source), posture.Unknown[bool](err, source)
 	e.Sources, e.BeyondNodes, e.Rules = posture.Unknown[[]string](err, source), posture.Unknown[[]string](err, source), posture.Unknown[[]string](err, source)
 }
