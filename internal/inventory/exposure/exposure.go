@@ -140,7 +140,13 @@ type scan struct {
 	found []Exposure
 }
 
+// maxExposures bounds what is listed of one guest: a file of 1 MB could hold 50,000.
+const maxExposures = 500
+
 func (c *scan) add(kind, key string, line int, text string) {
+	if len(c.found) >= maxExposures {
+		return
+	}
 	row := c.judge.rows[kind]
 	c.found = append(c.found, Exposure{Kind: kind, Channel: row.channel, Severity: row.severity, Key: key, Line: line, Text: Clip(text)})
 }

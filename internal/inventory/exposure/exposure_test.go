@@ -2,6 +2,7 @@ package exposure_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +287,37 @@ func TestOlder(t *testing.T) {
 			t.Errorf("Older(%s, %s) is %v", tc.a, tc.b, !tc.want)
 		}
 	}
+}
+
+// TestHostile holds that a configuration of megabytes neither takes long nor floods a report.
+func TestHostile(t *testing.T) {
+	j := exposure.NewJudge(nil)
+	for name, text := range map[string]string{
+		"mounts": strings.Repeat("lxc.mount.entry: /a b none bind\n", 50_000), "arguments": "args: " + strings.Repeat("-fda x ", 300_000),
+		"quotes": "args: " + strings.Repeat("'\"\\", 300_000), "tags": "tags: " + strings.Repeat("a;b;", 200_000) + "\n", "notes": strings.Repeat("#owner%3A a\n", 100_000),
+		"bases": "scsi0: l:" + strings.Repeat("base-1-a/", 50_000) + "x\n", "different bases": "scsi0: l:" + manyBases(50_000) + "x\n", "flags": "cpu: host,flags=" + strings.Repeat("+a;", 300_000),
+		"pending": strings.Repeat("usb0: host=1\n", 20_000) + "[PENDING]\n" + strings.Repeat("usb1: host=2\n", 20_000), "cards": strings.Repeat("net1: virtio\n", 50_000),
+	} {
+		for _, kind := range []inventory.GuestKind{inventory.QEMU, inventory.LXC} {
+			start := time.Now()
+			c, _ := guestcfg.Parse(string(kind), []byte(text))
+			found := j.Of(kind, &c.Current)
+			j.Pending(kind, c)
+			exposure.LifeOf(kind, c)
+			exposure.PlatformOf(c)
+			if d := time.Since(start); d > 3*time.Second || len(found) > 500 {
+				t.Errorf("%s of %s: %v, %d exposures", name, kind, d, len(found))
+			}
+		}
+	}
+}
+
+func manyBases(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("base-" + strconv.Itoa(i+1) + "-a/")
+	}
+	return b.String()
 }
 
 // TestKinds holds that every exposure has a kind of the list, with channel and severity, and words of one line.

@@ -152,12 +152,15 @@ func (c *Config) Name() string {
 	return c.Value("name")
 }
 
-// Tags are the tags of the guest, in lower case as PVE compares them, without repetition.
+// maxTags bounds the tags of one guest, of which people give a handful.
+const maxTags = 200
+
+// Tags are the tags of the guest, in lower case as PVE compares them, without repetition; at most 200.
 func (c *Config) Tags() []string {
 	var tags []string
 	seen := map[string]bool{}
 	for _, t := range pve.List(c.Value("tags")) {
-		if t = strings.ToLower(t); !seen[t] {
+		if t = strings.ToLower(t); !seen[t] && len(tags) < maxTags {
 			seen[t] = true
 			tags = append(tags, t)
 		}

@@ -197,6 +197,9 @@ func size(s string) int64 {
 	return int64(n * unit)
 }
 
+// maxTemplates bounds the templates of one guest; each disk has one.
+const maxTemplates = 100
+
 // Templates returns the VMIDs of the templates that the guest is a linked clone of, ascending. Storages that keep clones
 // as chains name the base before the volume: "base-9000-disk-0/vm-100-disk-0" (pve-storage, parse_volname); others forget
 // where a clone came from.
@@ -214,7 +217,7 @@ func (s *Section) Templates() []int {
 			}
 			id, _, _ := strings.Cut(rest, "-")
 			n, err := strconv.Atoi(id)
-			if ok && err == nil && n > 0 && !slices.Contains(found, n) {
+			if ok && err == nil && n > 0 && len(found) < maxTemplates && !slices.Contains(found, n) {
 				found = append(found, n)
 			}
 		}
