@@ -232,3 +232,30 @@ func TestEstateKeepsItsSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestEachIsAListOfNames holds that the expressions which say what a remediation changes are ones that can be evaluated.
+func TestEachIsAListOfNames(t *testing.T) {
+	estate, err := judgeEstate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, c := range estate.controls {
+		remediations := c.Remediation
+		if c.Cluster != nil {
+			remediations = append(slices.Clone(remediations), c.Cluster.Remediation...)
+		}
+		for _, r := range remediations {
+			if r.Each == "" {
+				continue
+			}
+			seen++
+			if _, err := estate.env.Compile(r.Each, expr.Strings); err != nil {
+				t.Errorf("%s: each: %v", c.ID, err)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no remediation says what it changes")
+	}
+}
