@@ -1,6 +1,8 @@
 package collect
 
 import (
+	"slices"
+
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
 )
@@ -19,7 +21,7 @@ func Estate(backends ...string) Collector {
 
 // estateNeeds are the files beyond the inventory that single subjects read.
 func estateNeeds() []host.Need {
-	return append(append(guestsNeeds(), identityNeeds()...), firewallNeeds()...)
+	return slices.Concat(guestsNeeds(), identityNeeds(), firewallNeeds(), backupsNeeds(), clusterNeeds())
 }
 
 func collectEstate(c *Context) {
