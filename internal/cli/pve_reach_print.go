@@ -75,7 +75,7 @@ func answerJSON(to string, x reach.Answer) reachJSON {
 	}
 	for _, r := range x.Rows {
 		row := rowJSON{
-			Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Parts, Names: append([]string{}, r.Sources.Names...),
+			Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Parts, Names: append([]string{}, r.Shown.Names...),
 			Service: reach.ServiceText(r.Service, netset.AnyService()), Ports: sourcePorts(r.Service), Verdict: r.Verdict, Reason: r.Why,
 		}
 		if r.Dest != nil {
@@ -175,7 +175,7 @@ func (a *app) printRows(title string, q *reachQuestion, rows []reach.Row, wanted
 // bothFamilies leaves out the row of IPv6 where it says the same about everyone as the one of IPv4, and says for which rows it did.
 func bothFamilies(rows []reach.Row) ([]reach.Row, []bool) {
 	same := func(x, y *reach.Row) bool {
-		return x.Family == 4 && y.Family == 6 && x.Sources.Everyone && y.Sources.Everyone && x.Dest == nil && y.Dest == nil && x.Why == y.Why &&
+		return x.Family == 4 && y.Family == 6 && x.Shown.Everyone && y.Shown.Everyone && x.Dest == nil && y.Dest == nil && x.Why == y.Why &&
 			x.Verdict == y.Verdict && zoneText(*x) == zoneText(*y) && x.Service.Equal(y.Service)
 	}
 	var out []reach.Row
@@ -229,7 +229,7 @@ func zoneText(r reach.Row) string {
 }
 
 func rowText(q *reachQuestion, r reach.Row, both bool) string {
-	who := r.Sources.String()
+	who := r.Shown.String()
 	all := "everyone (0.0.0.0/0)"
 	switch {
 	case both:
@@ -238,10 +238,10 @@ func rowText(q *reachQuestion, r reach.Row, both bool) string {
 		all = "everyone (::/0)"
 	}
 	switch {
-	case r.Sources.Everyone:
+	case r.Shown.Everyone:
 		who = all
-	case r.Sources.Except != nil:
-		who = all + " except " + r.Sources.Except.String()
+	case r.Shown.Except != nil:
+		who = all + " except " + r.Shown.Except.String()
 	case r.Family == 6:
 		who = "IPv6 " + who
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/castellan-project/castellan/internal/netset"
 )
@@ -97,11 +98,41 @@ func (n *Names) Describe(set netset.Addrs) Sources {
 func (n *Names) loosely(set netset.Addrs, ignored ...netset.Addrs) Sources {
 	best := n.Describe(set)
 	for _, x := range ignored {
-		if s := n.Describe(set.Union(x)); s.weight() < best.weight() {
+		for _, more := range []netset.Addrs{x, touching(set, x)} {
+			if s := n.Describe(set.Union(more)); s.weight() < best.weight() {
+				best = s
+			}
+		}
+	}
+	for _, x := range ignored {
+		rest := wholeFamily(set).Minus(set.Union(x))
+		if rest.IsEmpty() {
+			continue
+		}
+		out := n.Describe(rest.Union(touching(rest, x)))
+		if s := (Sources{Parts: best.Parts, Except: &out}); out.Except == nil && !out.Everyone && s.weight() < best.weight() {
 			best = s
 		}
 	}
 	return best
+}
+
+func wholeFamily(set netset.Addrs) netset.Addrs {
+	if set.V4().IsEmpty() {
+		return netset.Any6()
+	}
+	return netset.Any4()
+}
+
+// touching are the ranges of ignored addresses that stand next to some of a set: the holes that they cut into it.
+func touching(set, ignored netset.Addrs) netset.Addrs {
+	var out []netset.Addrs
+	for _, r := range ignored.Ranges() {
+		if set.Contains(r.From().Prev()) || set.Contains(r.To().Next()) {
+			out = append(out, netset.AddrRange(r.From(), r.To()))
+		}
+	}
+	return netset.Join(out...)
 }
 
 // weight is about how much there is to read.
@@ -110,11 +141,18 @@ func (s Sources) weight() int {
 	case s.Everyone:
 		return 0
 	case len(s.Names) > 0:
-		return len(s.Names)
+		return 2 * len(s.Names)
 	case s.Except != nil:
 		return 1 + s.Except.weight()
 	}
-	return len(s.Parts)
+	// A range that is no network is harder to read than one.
+	ranges := 0
+	for _, p := range s.Parts {
+		if strings.Contains(p, "-") {
+			ranges++
+		}
+	}
+	return 2*len(s.Parts) + ranges
 }
 
 func (n *Names) describe(set netset.Addrs) Sources {
@@ -122,11 +160,7 @@ func (n *Names) describe(set netset.Addrs) Sources {
 	if s.Everyone || len(s.Names) > 0 {
 		return s
 	}
-	all := netset.Any4()
-	if set.V4().IsEmpty() {
-		all = netset.Any6()
-	}
-	if rest := n.plain(all.Minus(set)); len(rest.Names) > 0 && len(s.Parts) > 1 || len(rest.Parts) < len(s.Parts) {
+	if rest := n.plain(wholeFamily(set).Minus(set)); len(rest.Names) > 0 && len(s.Parts) > 1 || len(rest.Parts) < len(s.Parts) {
 		s.Except = &rest
 	}
 	return s

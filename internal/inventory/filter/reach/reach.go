@@ -48,6 +48,9 @@ type Row struct {
 	// Family is 4 or 6.
 	Family  int
 	Sources Sources
+	// Shown is Sources for people: with or without the broadcast and multicast addresses that nosmurfs keeps out of everything,
+	// and that no honest packet comes from, whichever is shorter.
+	Shown Sources
 	// Dest is set when the rule looks at the destination address too.
 	Dest *Sources
 	// Service is what this row is about, a part of what was asked.
@@ -97,6 +100,17 @@ func (p *Prober) call(to filter.Endpoint) {
 		p.shared = NewNames(append(Named(p.cluster, 0), p.builtIn...))
 	}
 	p.names = p.shared
+}
+
+// never are sets of addresses of a family that no honest packet comes from.
+func (p *Prober) never(family int) []netset.Addrs {
+	var out []netset.Addrs
+	for _, n := range p.builtIn {
+		if n.Text == smurfs && (n.Set.V4().IsEmpty() == (family == 6)) {
+			out = append(out, n.Set)
+		}
+	}
+	return out
 }
 
 // origin is a place to ask from.
@@ -261,6 +275,7 @@ func (p *Prober) rows(q Query, o origin, family int) ([]Row, error) {
 		for _, b := range part.Region.Simplify().Boxes() {
 			r := Row{
 				Zone: o.zone, Members: []string{o.member}, Family: family, Sources: p.names.Describe(b.Source), Service: b.Service,
+				Shown:   p.names.loosely(b.Source, p.never(family)...),
 				Verdict: part.Verdict, Why: part.Why, Stage: part.Stage, Rest: part.Rest, Order: i,
 			}
 			if !b.Dest.Covers(unicast(family)) {
