@@ -225,7 +225,7 @@ func differs(after []filter.Step, st *filter.Step, rest netset.Region, budget *i
 
 // where names a line for people: "cluster.fw:40", or what the default is.
 func where(r filter.Reason) string {
-	if r.File == "" {
+	if r.File == "" || forManagement(r) {
 		return r.Rule
 	}
 	return fmt.Sprintf("%s:%d", path.Base(r.File), r.Line)

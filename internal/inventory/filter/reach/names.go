@@ -194,8 +194,8 @@ func (f *family) find(set netset.Addrs) []string {
 			}
 			return 1
 		})
-		// Something has to begin where the range begins.
-		if i == len(f.names) || f.names[i].first != r.From() {
+		// Something has to begin where the set begins.
+		if r.From() == first && (i == len(f.names) || f.names[i].first != first) {
 			return nil
 		}
 		for ; i < len(f.names) && !r.To().Less(f.names[i].first); i++ {
@@ -205,9 +205,6 @@ func (f *family) find(set netset.Addrs) []string {
 			if set.Covers(f.names[i].set) {
 				inside = append(inside, f.names[i])
 			}
-		}
-		if r.From() == first && len(inside) == 0 {
-			return nil
 		}
 	}
 	return cover(set, inside)
