@@ -3,6 +3,8 @@ package posture
 // GuestFacts holds the facts of the subject guests: virtual machines and containers of the whole cluster. Values are
 // those of the section in force, with PVE's defaults; snapshots and pending changes never count as current.
 type GuestFacts struct {
+	// Summary counts them: "virtual machines 16, containers 7, of them templates 2, nodes 3".
+	Summary Fact[string] `json:"summary"`
 	// QEMU and LXC are all guests, by VMID.
 	QEMU Fact[[]VM]        `json:"qemu"`
 	LXC  Fact[[]Container] `json:"lxc"`

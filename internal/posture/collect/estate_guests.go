@@ -88,6 +88,7 @@ func (g *guestReader) publish(err error) {
 	f := g.f
 	if err != nil {
 		f.QEMU, f.LXC = posture.Unknown[[]posture.VM](err, guestFiles), posture.Unknown[[]posture.Container](err, guestFiles)
+		f.Summary = posture.Unknown[string](err, guestFiles)
 		f.Lives, f.Templates = posture.Unknown[[]posture.GuestLife](err, guestFiles), posture.Unknown[[]posture.GuestTemplate](err, guestFiles)
 		f.Exposures = posture.Unknown[map[string][]posture.GuestExposure](err, guestFiles)
 		f.Waiting = posture.Unknown[[]posture.GuestExposure](err, guestFiles)
@@ -98,6 +99,8 @@ func (g *guestReader) publish(err error) {
 	}
 	f.QEMU = posture.Known(g.vms, posture.Configured, guestFiles)
 	f.LXC = posture.Known(g.cts, posture.Configured, guestFiles)
+	f.Summary = posture.Known(fmt.Sprintf("virtual machines %d, containers %d, of them templates %d, nodes %d", len(g.vms), len(g.cts), len(g.templates), len(g.cl.Nodes)),
+		posture.Configured, guestFiles)
 	f.Lives = posture.Known(g.lives, posture.Configured, guestFiles)
 	f.Templates = posture.Known(g.templates, posture.Configured, guestFiles)
 	f.Exposures = posture.Known(g.exposures, posture.Configured, guestFiles)
