@@ -141,17 +141,19 @@ type entry struct {
 	ID        string     `json:"id"`
 	Kind      string     `json:"kind"`
 	State     rbac.State `json:"state,omitempty"`
-	Members   []string   `json:"members,omitempty"`
 	Path      string     `json:"path"`
 	Role      string     `json:"role"`
 	Propagate bool       `json:"propagate"`
 	Line      int        `json:"line"`
 }
 
-// entries lists the access control list, member by member.
+// entries lists the access control list member by member, and who is in the groups.
 func (a *app) entries(p *principals, o *opened, e *estateFlags) error {
 	cfg := p.engine.Config()
-	list := []entry{}
+	list, groups := []entry{}, map[string][]string{}
+	for id := range cfg.Groups {
+		groups[id] = members(cfg, id)
+	}
 	for _, path := range cfg.Paths() {
 		n := cfg.ACL[path]
 		for _, of := range []struct {
@@ -162,7 +164,6 @@ func (a *app) entries(p *principals, o *opened, e *estateFlags) error {
 				for role, g := range grants {
 					x := entry{ID: m, Kind: of.kind, Path: path, Role: role, Propagate: g.Propagate, Line: g.Line}
 					if of.kind == "group" {
-						x.Members = members(cfg, m)
 						x.State = rbac.Enabled
 						if cfg.Groups[m] == nil {
 							x.State = rbac.Missing
@@ -180,7 +181,10 @@ func (a *app) entries(p *principals, o *opened, e *estateFlags) error {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Kind, b.Kind), strings.Compare(a.ID, b.ID), strings.Compare(a.Role, b.Role))
 	})
 	if e.json {
-		return a.printJSON(list)
+		return a.printJSON(struct {
+			Entries []entry             `json:"entries"`
+			Groups  map[string][]string `json:"groups"`
+		}{list, groups})
 	}
 	t := &table{}
 	t.add("PATH", "WHO", "ROLE", "")
@@ -188,7 +192,7 @@ func (a *app) entries(p *principals, o *opened, e *estateFlags) error {
 		who, notes := x.ID, []string{}
 		if x.Kind == "group" {
 			who = "@" + x.ID
-			notes = append(notes, people(x.Members))
+			notes = append(notes, people(groups[x.ID]))
 		}
 		if x.State != rbac.Enabled {
 			notes = append(notes, string(x.State))

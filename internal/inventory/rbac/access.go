@@ -84,24 +84,25 @@ func (e *Engine) concerned(id string) bool {
 }
 
 // addPooled adds the objects of pools. A pool gives its objects what counts at /pool/NAME; that differs from what counts at
-// the objects only when an entry for pools, or one for all objects of a kind, makes a difference.
+// the objects only through an entry for pools, or through one on / that an entry for all objects of a kind replaces.
 func (e *Engine) addPooled(paths map[string]bool) {
-	everywhere := paths["/pool"] || paths["/vms"] || paths["/storage"]
-	some := everywhere
-	for p := range paths {
-		some = some || strings.HasPrefix(p, "/pool/")
-	}
-	if !some {
+	if paths["/pool"] || paths["/"] && (paths["/vms"] || paths["/storage"]) {
+		for object := range e.pools {
+			paths[object] = true
+		}
 		return
 	}
 	var add []string
-	for object, pools := range e.pools {
-		for _, pool := range pools {
-			for at := range prefixes("/pool/" + pool) {
-				if everywhere || len(at) > len("/pool") && paths[at] {
-					add = append(add, object)
-					break
-				}
+	for at := range paths {
+		if !strings.HasPrefix(at, "/pool/") {
+			continue
+		}
+		for _, pool := range e.under[at] {
+			for vm := range e.cfg.Pools[pool].VMs {
+				add = append(add, "/vms/"+vm)
+			}
+			for s := range e.cfg.Pools[pool].Storages {
+				add = append(add, "/storage/"+s)
 			}
 		}
 	}

@@ -117,8 +117,14 @@ func (e *Engine) WhoCan(priv usercfg.Privs, path string, now time.Time) []Holder
 		return nil
 	}
 	var holders []Holder
+	kin := map[string]Perms{}
 	for _, id := range e.Principals() {
-		perms := e.permissions(id, path)
+		k := e.Kin(id)
+		perms, known := kin[k]
+		if !known {
+			perms = e.permissions(id, path)
+			kin[k] = perms
+		}
 		if perms.Set&priv == 0 {
 			continue
 		}

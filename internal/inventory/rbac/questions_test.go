@@ -341,3 +341,56 @@ func FuzzQuery(f *testing.F) {
 		}
 	})
 }
+
+// TestManyPools: looking at those pools alone that make a difference gives the same as looking at all.
+func TestManyPools(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines := []string{"user:a@pve:1:", "token:a@pve!t1:0:1:", "group:g1:a@pve:", "group:g2:b@pve:"}
+		for i := range manyPools + 6 {
+			lines = append(lines, fmt.Sprintf("pool:p%d/q::%d:local:", i, 100+i))
+		}
+		acl := rapid.Custom(func(t *rapid.T) string {
+			return "acl:" + rapid.SampledFrom([]string{"0", "1"}).Draw(t, "f") + ":" +
+				rapid.SampledFrom([]string{"/", "/pool", "/pool/p1", "/pool/p1/q", "/pool/p2/q", "/pool/p3", "/storage/local"}).Draw(t, "p") + ":" +
+				rapid.SampledFrom([]string{"a@pve", "@g1", "@g2", "a@pve!t1"}).Draw(t, "m") + ":" +
+				rapid.SampledFrom([]string{"PVEAdmin", "PVEAuditor", "NoAccess", "PVEVMUser"}).Draw(t, "r") + ":"
+		})
+		e := engineOf(append(lines, rapid.SliceOfN(acl, 0, 8).Draw(t, "acl")...))
+		for _, id := range []string{"a@pve", "a@pve!t1", "b@pve"} {
+			roles := e.roles(id, "/storage/local")
+			want := e.sum(roles).Set
+			if len(roles) == 0 || roles[0].Role != NoAccess {
+				for _, pool := range e.pools["/storage/local"] {
+					of := e.roles(id, "/pool/"+pool)
+					if len(of) > 0 && of[0].Role == NoAccess {
+						want = 0
+						break
+					}
+					want |= e.sum(of).Set
+				}
+			}
+			if got := e.sum(e.effective(id, "/storage/local")).Set; got != want {
+				t.Fatalf("%s: %v, all pools give %v", id, got.Names(), want.Names())
+			}
+		}
+	})
+}
+
+// TestKinMayTheSame: identities that are said to be alike are.
+func TestKinMayTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := engineOf(append(drawConfig(t), "user:c@pve:1:", "user:d@pve:1:", "group:g2:c@pve,d@pve:"))
+		first := map[string]string{}
+		for _, id := range e.Principals() {
+			k := e.Kin(id)
+			if first[k] == "" {
+				first[k] = id
+			}
+			for _, path := range drawPaths() {
+				if e.Permissions(id, path) != e.Permissions(first[k], path) {
+					t.Fatalf("%s and %s differ at %s", id, first[k], path)
+				}
+			}
+		}
+	})
+}

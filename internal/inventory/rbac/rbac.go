@@ -36,6 +36,8 @@ type Engine struct {
 	pools map[string][]string
 	// named are the paths of the entries of each member: "alice@pve", "@ops", "alice@pve!ci"; also of those that do not exist.
 	named map[string][]string
+	// under are the pools at or below a path "/pool/NAME".
+	under map[string][]string
 }
 
 // New prepares the answers. It fails for a configuration that was not read to its end.
@@ -46,13 +48,19 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 	if cfg.Incomplete != "" {
 		return nil, fmt.Errorf("user.cfg was not read to its end: %s", cfg.Incomplete)
 	}
-	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string][]string{}}
+	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string][]string{},
+		under: map[string][]string{}}
 	for id, g := range cfg.Groups {
 		for m := range g.Members {
 			e.groups[m] = append(e.groups[m], id)
 		}
 	}
 	for id, p := range cfg.Pools {
+		for at := range prefixes("/pool/" + id) {
+			if len(at) > len("/pool") {
+				e.under[at] = append(e.under[at], id)
+			}
+		}
 		for vm := range p.VMs {
 			e.pools["/vms/"+vm] = append(e.pools["/vms/"+vm], id)
 		}
@@ -71,7 +79,7 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 			e.named["@"+id] = append(e.named["@"+id], path)
 		}
 	}
-	for _, list := range []map[string][]string{e.groups, e.pools, e.named} {
+	for _, list := range []map[string][]string{e.groups, e.pools, e.named, e.under} {
 		for _, names := range list {
 			slices.Sort(names)
 		}
@@ -286,7 +294,7 @@ func (e *Engine) effective(id, path string) []Origin {
 		return roles
 	}
 	var pooled []Origin
-	for _, pool := range e.pools[path] {
+	for _, pool := range e.poolsFor(id, path) {
 		for _, o := range e.roles(id, "/pool/"+pool) {
 			o.Pool, o.Propagate = pool, false
 			pooled = append(pooled, o)
@@ -303,4 +311,61 @@ func (e *Engine) effective(id, path string) []Origin {
 		}
 	}
 	return all
+}
+
+// manyPools is from how many pools on those that no entry concerns are looked at once for all.
+const manyPools = 8
+
+// poolsFor returns the pools of an object that make a difference to an identity. Pools below which no entry names it are all alike:
+// of many, one stands for them.
+func (e *Engine) poolsFor(id, path string) []string {
+	pools := e.pools[path]
+	if len(pools) <= manyPools {
+		return pools
+	}
+	mine := map[string]bool{}
+	concern := func(member string) {
+		for _, at := range e.named[member] {
+			if strings.HasPrefix(at, "/pool/") {
+				for _, pool := range e.under[at] {
+					mine[pool] = true
+				}
+			}
+		}
+	}
+	concern(id)
+	for _, g := range e.groups[id] {
+		concern("@" + g)
+	}
+	var some []string
+	for pool := range mine {
+		if e.holds(pool, path) {
+			some = append(some, pool)
+		}
+	}
+	slices.Sort(some)
+	for _, pool := range pools {
+		if !mine[pool] {
+			return append(some, pool)
+		}
+	}
+	return some
+}
+
+// holds reports whether a pool holds an object.
+func (e *Engine) holds(pool, path string) bool {
+	p := e.cfg.Pools[pool]
+	if vm, ok := strings.CutPrefix(path, "/vms/"); ok {
+		return p.VMs[vm]
+	}
+	return p.Storages[strings.TrimPrefix(path, "/storage/")]
+}
+
+// Kin names identities that may exactly the same: users without entries of their own who are in the same groups. Others are their
+// own kin.
+func (e *Engine) Kin(id string) string {
+	if id == usercfg.RootUser || len(e.named[id]) > 0 || !usercfg.ValidUser(id) {
+		return id
+	}
+	return "@" + strings.Join(e.groups[id], ",")
 }

@@ -175,12 +175,13 @@ func (s *identityState) passwords() {
 	}
 }
 
-// accessOf computes what an identity may do once.
+// accessOf computes what an identity may do, once for all who may the same; the principal is that of one of them.
 func (s *identityState) accessOf(id string) rbac.Access {
-	a, ok := s.access[id]
+	kin := s.engine.Kin(id)
+	a, ok := s.access[kin]
 	if !ok {
 		a, _ = s.engine.Access(id, s.c.Now)
-		s.access[id] = a
+		s.access[kin] = a
 	}
 	return a
 }
