@@ -35,7 +35,7 @@ type decidedJSON struct {
 
 func flipOf(f *reach.Flip) flipJSON {
 	j := flipJSON{
-		Change: "closes", Direction: "in", Machines: f.Machines, Family: f.Family, Sources: f.Sources.Parts, Names: append([]string{}, f.Sources.Names...),
+		Change: "closes", Direction: "in", Machines: f.Machines, Family: f.Family, Sources: f.Sources.Parts(), Names: append([]string{}, f.Sources.Names...),
 		Service: reach.ServiceText(f.Service, netset.AnyService()), Before: decidedJSON{f.VerdictBefore, f.Before}, After: decidedJSON{f.VerdictAfter, f.After},
 	}
 	if f.Opens {
@@ -45,7 +45,7 @@ func flipOf(f *reach.Flip) flipJSON {
 		j.Direction = "out"
 	}
 	if j.who = "from " + f.Sources.String(); f.Dest != nil {
-		j.Dest = f.Dest.Parts
+		j.Dest = f.Dest.Parts()
 		j.who += " to " + f.Dest.String()
 	}
 	return j

@@ -75,11 +75,11 @@ func answerJSON(to string, x reach.Answer) reachJSON {
 	}
 	for _, r := range x.Rows {
 		row := rowJSON{
-			Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Parts, Names: append([]string{}, r.Shown.Names...),
+			Zone: r.Zone, Members: r.Members, Family: r.Family, Sources: r.Sources.Parts(), Names: append([]string{}, r.Shown.Names...),
 			Service: reach.ServiceText(r.Service, netset.AnyService()), Ports: sourcePorts(r.Service), Verdict: r.Verdict, Reason: r.Why,
 		}
 		if r.Dest != nil {
-			row.Dest = r.Dest.Parts
+			row.Dest = r.Dest.Parts()
 		}
 		if r.Verdict == filter.Accept {
 			j.Reach = append(j.Reach, row)

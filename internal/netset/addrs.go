@@ -384,3 +384,19 @@ func (a Addrs) Size() float64 {
 	}
 	return n
 }
+
+// Shape counts the ranges of the set, and those of them that are no network.
+func (a Addrs) Shape() (ranges, odd int) {
+	for _, s := range [][]span{a.v4, a.v6} {
+		ranges += len(s)
+		for _, x := range s {
+			// A network differs from its first to its last address in all of the low bits, which are 0 in the first.
+			diff := u128{x.lo.hi ^ x.hi.hi, x.lo.lo ^ x.hi.lo}
+			more := diff.next()
+			if diff.hi&more.hi != 0 || diff.lo&more.lo != 0 || x.lo.hi&diff.hi != 0 || x.lo.lo&diff.lo != 0 {
+				odd++
+			}
+		}
+	}
+	return ranges, odd
+}

@@ -155,6 +155,16 @@ func TestAddrsAgreeWithBruteForce(t *testing.T) {
 		if !a.Minus(b).Union(a.Intersect(b)).Equal(a) || !a.Complement().Complement().Equal(a) {
 			t.Fatal("the parts do not make the whole")
 		}
+		ranges, odd := a.Shape()
+		for _, r := range a.Ranges() {
+			ranges--
+			if _, ok := r.Prefix(); !ok {
+				odd--
+			}
+		}
+		if ranges != 0 || odd != 0 {
+			t.Fatalf("shape of %v", a)
+		}
 		var again []Addrs
 		for _, p := range a.Prefixes() {
 			again = append(again, Prefix(p))

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/castellan-project/castellan/internal/netset"
 )
@@ -20,7 +19,7 @@ type Name struct {
 type Names struct {
 	v4, v6 family
 	// said keeps descriptions: the same sets come again for rule after rule and guest after guest.
-	said map[string]Sources
+	said, loose map[string]Sources
 }
 
 // family is the named sets of one family, cut to it.
@@ -45,7 +44,7 @@ const (
 
 // NewNames prepares a list of named sets. Of two names for the same set the first counts.
 func NewNames(list []Name) *Names {
-	n := &Names{said: map[string]Sources{}}
+	n := &Names{said: map[string]Sources{}, loose: map[string]Sources{}}
 	n.v4.fill(list, netset.Addrs.V4)
 	n.v6.fill(list, netset.Addrs.V6)
 	return n
@@ -72,13 +71,15 @@ func (f *family) fill(list []Name, cut func(netset.Addrs) netset.Addrs) {
 type Sources struct {
 	// Everyone is true when it is every address of the family.
 	Everyone bool
-	// Parts are the addresses: as few addresses, networks and ranges "first-last" as possible.
-	Parts []string
 	// Names are the aliases and ipsets whose union is exactly the set; empty when there are none.
 	Names []string
 	// Except is set when it is shorter to say who is not in the set.
 	Except *Sources
+	set    netset.Addrs
 }
+
+// Parts are the addresses: as few addresses, networks and ranges "first-last" as possible.
+func (s *Sources) Parts() []string { return texts(s.set) }
 
 // Describe describes a set, which must be of one family.
 func (n *Names) Describe(set netset.Addrs) Sources {
@@ -97,6 +98,28 @@ func (n *Names) Describe(set netset.Addrs) Sources {
 // loosely describes a set when some addresses do not matter: with some of them or without, whichever is shortest.
 func (n *Names) loosely(set netset.Addrs, ignored ...netset.Addrs) Sources {
 	best := n.Describe(set)
+	if best.weight() <= shortest {
+		return best
+	}
+	key := set.Key()
+	for _, x := range ignored {
+		key += "|" + x.Key()
+	}
+	if s, ok := n.loose[key]; ok {
+		return s
+	}
+	best = n.looser(best, set, ignored)
+	if len(n.loose) >= maxSaid {
+		clear(n.loose)
+	}
+	n.loose[key] = best
+	return best
+}
+
+// shortest is the weight of one network or name, which nothing beats but "everyone".
+const shortest = 2
+
+func (n *Names) looser(best Sources, set netset.Addrs, ignored []netset.Addrs) Sources {
 	for _, x := range ignored {
 		for _, more := range []netset.Addrs{x, touching(set, x)} {
 			if s := n.Describe(set.Union(more)); s.weight() < best.weight() {
@@ -110,7 +133,7 @@ func (n *Names) loosely(set netset.Addrs, ignored ...netset.Addrs) Sources {
 			continue
 		}
 		out := n.Describe(rest.Union(touching(rest, x)))
-		if s := (Sources{Parts: best.Parts, Except: &out}); out.Except == nil && !out.Everyone && s.weight() < best.weight() {
+		if s := (Sources{set: set, Except: &out}); out.Except == nil && !out.Everyone && s.weight() < best.weight() {
 			best = s
 		}
 	}
@@ -146,13 +169,8 @@ func (s Sources) weight() int {
 		return 1 + s.Except.weight()
 	}
 	// A range that is no network is harder to read than one.
-	ranges := 0
-	for _, p := range s.Parts {
-		if strings.Contains(p, "-") {
-			ranges++
-		}
-	}
-	return 2*len(s.Parts) + ranges
+	ranges, odd := s.set.Shape()
+	return 2*ranges + odd
 }
 
 func (n *Names) describe(set netset.Addrs) Sources {
@@ -160,7 +178,9 @@ func (n *Names) describe(set netset.Addrs) Sources {
 	if s.Everyone || len(s.Names) > 0 {
 		return s
 	}
-	if rest := n.plain(wholeFamily(set).Minus(set)); len(rest.Names) > 0 && len(s.Parts) > 1 || len(rest.Parts) < len(s.Parts) {
+	rest := n.plain(wholeFamily(set).Minus(set))
+	ranges, _ := set.Shape()
+	if others, _ := rest.set.Shape(); len(rest.Names) > 0 && ranges > 1 || others < ranges {
 		s.Except = &rest
 	}
 	return s
@@ -168,13 +188,13 @@ func (n *Names) describe(set netset.Addrs) Sources {
 
 func (n *Names) plain(set netset.Addrs) Sources {
 	if set.IsAny4() || set.IsAny6() {
-		return Sources{Everyone: true, Parts: texts(set)}
+		return Sources{Everyone: true, set: set}
 	}
 	f := &n.v4
 	if set.V4().IsEmpty() {
 		f = &n.v6
 	}
-	return Sources{Parts: texts(set), Names: f.find(set)}
+	return Sources{set: set, Names: f.find(set)}
 }
 
 // find returns names whose union is the set: one that is equal, or a few that together are.
@@ -255,7 +275,7 @@ func (s Sources) String() string {
 	case s.Except != nil:
 		return "everyone except " + s.Except.String()
 	}
-	return list(s.Parts)
+	return list(s.Parts())
 }
 
 func list(items []string) string {

@@ -250,9 +250,9 @@ func TestRowsAreTheParts(t *testing.T) {
 				if r.Family != family {
 					continue
 				}
-				b := netset.Box{Source: parse(t, r.Sources.Parts), Dest: netset.AnyAddrs(), Service: r.Service, Class: netset.Unicast}
+				b := netset.Box{Source: parse(t, r.Sources.Parts()), Dest: netset.AnyAddrs(), Service: r.Service, Class: netset.Unicast}
 				if r.Dest != nil {
-					b.Dest = parse(t, r.Dest.Parts)
+					b.Dest = parse(t, r.Dest.Parts())
 				}
 				boxes = append(boxes, b)
 			}

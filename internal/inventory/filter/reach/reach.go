@@ -366,5 +366,5 @@ func (s *Sources) key() string {
 	if s == nil {
 		return ""
 	}
-	return strings.Join(s.Parts, ",")
+	return s.set.Key()
 }
