@@ -41,11 +41,19 @@ type ClusterFacts struct {
 	Replications      Fact[int]          `json:"replications"`
 	ReplicationFaults Fact[[]EstateNote] `json:"replication_faults"`
 
-	// Ceph is true when the cluster has a ceph.conf. The defaults of new pools and what daemons have to prove follow; what pools are like in
-	// truth (PoolsReviewed) only Ceph itself knows, and is never known here.
-	Ceph          Fact[bool]     `json:"ceph"`
-	PoolSize      Fact[int]      `json:"pool_size"`
-	PoolMinSize   Fact[int]      `json:"pool_min_size"`
-	CephAuth      Fact[[]string] `json:"ceph_auth"` // sides that need not prove anything: cluster, service, client
-	PoolsReviewed Fact[bool]     `json:"pools_reviewed"`
+	// Ceph is true when the cluster has a ceph.conf. The defaults of new pools and what daemons have to prove follow. Pools are those that
+	// exist, with their sizes; only Ceph itself knows them, through the API.
+	Ceph        Fact[bool]       `json:"ceph"`
+	PoolSize    Fact[int]        `json:"pool_size"`
+	PoolMinSize Fact[int]        `json:"pool_min_size"`
+	CephAuth    Fact[[]string]   `json:"ceph_auth"` // sides that need not prove anything: cluster, service, client
+	Pools       Fact[[]CephPool] `json:"pools"`
+}
+
+// CephPool is one pool.
+type CephPool struct {
+	Name string `json:"name"`
+	// Size is how many copies there are, MinSize how many a write needs.
+	Size    int `json:"size"`
+	MinSize int `json:"min_size"`
 }

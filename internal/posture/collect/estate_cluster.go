@@ -60,7 +60,7 @@ func clusterFacts(c *Context, cl *inventory.Cluster) posture.ClusterFacts {
 	s.replication()
 	s.ceph()
 	s.facts.Compared = posture.Unknown[bool](posture.Problemf("unavailable", "one node does not know the results of the others; scan all of them in one run"), "")
-	s.facts.PoolsReviewed = posture.Unknown[bool](posture.Problemf("unavailable", "what pools are like, only Ceph knows"), cephFile)
+	s.pools()
 	return s.facts
 }
 

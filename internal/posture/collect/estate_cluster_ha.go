@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -228,4 +229,34 @@ func (s *clusterState) ceph() {
 		}
 	}
 	f.PoolSize, f.PoolMinSize, f.CephAuth = configured(cfg.PoolSize(), cephFile), configured(cfg.PoolMinSize(), cephFile), configured(open, cephFile)
+}
+
+// pools asks the API which pools there are; erasure-coded pools have no copies and are left out.
+func (s *clusterState) pools() {
+	node := s.cl.Here
+	if node == "" && len(s.cl.Nodes) > 0 {
+		node = s.cl.Nodes[0].Name
+	}
+	resource := "/nodes/" + node + "/ceph/pool"
+	answer, err := inventory.API(s.c.Host, resource)
+	var raw []struct {
+		Name    string `json:"pool_name"`
+		Type    string `json:"type"`
+		Size    int    `json:"size"`
+		MinSize int    `json:"min_size"`
+	}
+	if err == nil {
+		err = json.Unmarshal(answer, &raw)
+	}
+	if err != nil {
+		s.facts.Pools = posture.Unknown[[]posture.CephPool](err, resource)
+		return
+	}
+	pools := []posture.CephPool{}
+	for _, p := range raw {
+		if p.Type != "erasure" {
+			pools = append(pools, posture.CephPool{Name: p.Name, Size: p.Size, MinSize: p.MinSize})
+		}
+	}
+	s.facts.Pools = posture.Known(pools, posture.Effective, resource)
 }
