@@ -98,6 +98,9 @@ func TestNoFalseVerdicts(t *testing.T) {
 		{"7: the certificate that is served has run out", "WEB-10", pve.and(files{
 			"etc/pve/nodes/pve1/pve-ssl.pem": certificate(t, 700), "etc/pve/nodes/pve1/pveproxy-ssl.pem": certificate(t, -3),
 			"etc/pve/nodes/pve1/pveproxy-ssl.key": "not read\n"}), posture.Fail},
+		{"7: the certificate that is not served has run out", "WEB-10", pve.and(files{
+			"etc/pve/nodes/pve1/pve-ssl.pem": certificate(t, -3), "etc/pve/nodes/pve1/pveproxy-ssl.pem": certificate(t, 700),
+			"etc/pve/nodes/pve1/pveproxy-ssl.key": "not read\n"}), posture.Manual}, // who renews it is for a person to say
 		{"8: a privileged container of another node, unprivileged in its snapshot", "CT-01", pve.and(files{"etc/pve/corosync.conf": corosyncConf("  secauth: on\n")}).and(
 			guest("pve2/lxc/200.conf", "hostname: x\nrootfs: local:200/vm-200-disk-0.raw,size=8G\n\n[before]\nhostname: x\nsnaptime: 1760000000\nunprivileged: 1\n")), posture.Fail},
 		{"8: arguments in a snapshot only", "VM-03", pve.and(guest("pve1/qemu-server/100.conf", vmLines+"\n[before]\nargs: -vnc 0.0.0.0:1\nsnaptime: 1760000000\n")), posture.Pass},
