@@ -309,24 +309,12 @@ func together(rows []Row) []Row {
 	groups := map[string]*group{}
 	var keys []string
 	for _, m := range order {
-		var text strings.Builder
-		for _, r := range byMember[m] {
-			why := r.Why
-			if why.Line == 0 {
-				why.File = "" // a default is the same for all files
-			}
-			for _, part := range []string{
-				r.Zone, strconv.Itoa(r.Family), r.Sources.key(), r.Dest.key(), r.Service.Key(), string(r.Verdict), why.File, strconv.Itoa(why.Line), why.Rule, why.Group,
-			} {
-				text.WriteString(part)
-				text.WriteByte(0)
-			}
-		}
-		g := groups[text.String()]
+		text := answerKey(byMember[m])
+		g := groups[text]
 		if g == nil {
 			g = &group{rows: byMember[m]}
-			groups[text.String()] = g
-			keys = append(keys, text.String())
+			groups[text] = g
+			keys = append(keys, text)
 		}
 		g.members = append(g.members, byMember[m][0].Members...)
 	}
@@ -350,6 +338,25 @@ func together(rows []Row) []Row {
 		}
 	}
 	return out
+}
+
+// answerKey is a text that the rows of two members have in common when they say the same.
+func answerKey(rows []Row) string {
+	var text strings.Builder
+	for i := range rows {
+		r := &rows[i]
+		why := r.Why
+		if why.Line == 0 {
+			why.File = "" // a default is the same for all files
+		}
+		for _, part := range []string{
+			r.Zone, strconv.Itoa(r.Family), r.Sources.key(), r.Dest.key(), r.Service.Key(), string(r.Verdict), why.File, strconv.Itoa(why.Line), why.Rule, why.Group,
+		} {
+			text.WriteString(part)
+			text.WriteByte(0)
+		}
+	}
+	return text.String()
 }
 
 // alone is the answer when there is one place to ask from: then its name says nothing.
