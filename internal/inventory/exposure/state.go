@@ -99,16 +99,17 @@ func (s *States) resources(r host.Reader) {
 	}
 	var list []struct {
 		Type, Status string
-		VMID         int
-		Uptime       float64
+		VMID, Uptime json.Number // some versions write numbers as texts
 	}
 	if err := json.Unmarshal(b, &list); err != nil {
 		s.Err = fmt.Errorf("cannot read the answer of %s: %w", s.Source, err)
 		return
 	}
 	for _, g := range list {
-		if (g.Type == "qemu" || g.Type == "lxc") && g.VMID > 0 && g.Status != "unknown" {
-			s.ByID[g.VMID] = State{Status: Clip(g.Status), Uptime: int64(g.Uptime)}
+		id, err := strconv.Atoi(g.VMID.String())
+		if (g.Type == "qemu" || g.Type == "lxc") && err == nil && id > 0 && g.Status != "unknown" {
+			up, _ := g.Uptime.Float64()
+			s.ByID[id] = State{Status: Clip(g.Status), Uptime: int64(min(max(up, 0), maxTime))}
 		}
 	}
 }
@@ -144,7 +145,7 @@ func (s *States) readQEMU(r host.Reader, node string) {
 		return
 	}
 	var list []struct {
-		VMID    int
+		VMID    json.Number
 		QEMU    string `json:"running-qemu"`
 		Machine string `json:"running-machine"`
 	}
@@ -153,9 +154,10 @@ func (s *States) readQEMU(r host.Reader, node string) {
 	}
 	any := false
 	for _, g := range list {
-		if st, ok := s.ByID[g.VMID]; ok && g.QEMU != "" {
+		id, _ := strconv.Atoi(g.VMID.String())
+		if st, ok := s.ByID[id]; ok && g.QEMU != "" {
 			st.QEMU, st.Machine = Clip(g.QEMU), Clip(g.Machine)
-			s.ByID[g.VMID] = st
+			s.ByID[id] = st
 			any = true
 			if older(s.running[node], st.QEMU) {
 				s.running[node] = st.QEMU
@@ -280,7 +282,7 @@ func Orphans(r host.Reader, c *inventory.Cluster, storages []string) (orphans []
 					continue
 				}
 				seen[v.Volid] = true
-				orphans = append(orphans, Orphan{Storage: storage, Volume: Clip(v.Volid), Size: int64(v.Size), VMID: id, Gone: !ids[id]})
+				orphans = append(orphans, Orphan{Storage: storage, Volume: Clip(v.Volid), Size: v.bytes(), VMID: id, Gone: !ids[id]})
 			}
 		}
 		if !told {
@@ -293,8 +295,12 @@ func Orphans(r host.Reader, c *inventory.Cluster, storages []string) (orphans []
 // content is a volume in the answer of the API.
 type content struct {
 	Volid, Content string
-	Size           float64
-	VMID           json.Number
+	Size, VMID     json.Number
+}
+
+func (v content) bytes() int64 {
+	n, _ := v.Size.Float64()
+	return int64(min(max(n, 0), 1<<60))
 }
 
 // disk reports whether the volume is a disk, not one that PVE makes for itself.
