@@ -2,6 +2,7 @@ package cli
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,14 +47,15 @@ cluster), guests (on the same bridge, after their own rules for what they send),
 				return err
 			}
 			return a.withCluster(cmd.Context(), e, func(c *inventory.Cluster, o *opened) error {
-				jobs, err := q.jobs(c, filter.Options{Now: o.desc.Now})
+				k := q.asker(c, filter.Options{Now: o.desc.Now})
+				jobs, err := k.jobs()
 				if err != nil {
 					return err
 				}
 				if e.json {
-					return a.printReachJSON(q, jobs)
+					return a.printReachJSON(k, jobs)
 				}
-				return a.printReach(q, jobs)
+				return a.printReach(k, jobs)
 			})
 		},
 	}
@@ -191,52 +193,121 @@ func (q *reachQuestion) parseFrom(from string) error {
 
 // job is one target of a question.
 type job struct {
-	net    *filter.Network
-	prober *reach.Prober
-	to     filter.Endpoint
+	node string
+	to   filter.Endpoint
+}
+
+// asker answers jobs. A compiled network must not be used twice at once, so each worker has an asker of its own.
+type asker struct {
+	q       *reachQuestion
+	cluster *inventory.Cluster
+	opts    filter.Options
+	nets    map[string]*filter.Network
+	probers map[string]*reach.Prober
+}
+
+func (q *reachQuestion) asker(c *inventory.Cluster, o filter.Options) *asker {
+	return &asker{q: q, cluster: c, opts: o, nets: map[string]*filter.Network{}, probers: map[string]*reach.Prober{}}
+}
+
+func (k *asker) network(node string) (*filter.Network, error) {
+	if n := k.nets[node]; n != nil {
+		return n, nil
+	}
+	backend := filter.Backend(k.q.flags.backend)
+	if backend == "" {
+		backend = filter.DefaultBackend(k.cluster, node)
+	}
+	n, err := filter.New(k.cluster, node, backend, k.opts)
+	if err != nil {
+		return nil, exit(ExitTarget, err)
+	}
+	k.nets[node] = n
+	return n, nil
 }
 
 // jobs lists the targets that the question is about, on each node.
-func (q *reachQuestion) jobs(c *inventory.Cluster, o filter.Options) ([]job, error) {
-	nodes, err := q.nodes(c)
+func (k *asker) jobs() ([]job, error) {
+	nodes, err := k.q.nodes(k.cluster)
 	if err != nil {
 		return nil, err
 	}
 	var jobs []job
 	for _, node := range nodes {
-		backend := filter.Backend(q.flags.backend)
-		if backend == "" {
-			backend = filter.DefaultBackend(c, node)
-		}
-		n, err := filter.New(c, node, backend, o)
+		n, err := k.network(node)
 		if err != nil {
-			return nil, exit(ExitTarget, err)
+			return nil, err
 		}
-		p := reach.NewProber(c, n)
-		targets, err := q.targets(c, n)
+		targets, err := k.q.targets(k.cluster, n)
 		if err != nil {
 			return nil, err
 		}
 		for _, to := range targets {
-			jobs = append(jobs, job{n, p, to})
+			jobs = append(jobs, job{node, to})
 		}
 	}
 	return jobs, nil
 }
 
-// ask answers the question for each target, one after the other: the answers of a thousand guests are not held together.
-func (q *reachQuestion) ask(jobs []job, use func(reach.Answer) error) error {
-	for _, j := range jobs {
-		answer, err := j.prober.Reach(reach.Query{To: j.to, Service: q.service, Zones: q.zones, From: q.guest, Source: q.source})
-		if err != nil {
-			return exit(ExitTarget, err)
-		}
-		j.net.Forget(j.to)
-		if err := use(answer); err != nil {
-			return err
-		}
+// reached is an answer, or why there is none.
+type reached struct {
+	answer reach.Answer
+	err    error
+}
+
+func (k *asker) ask(j job) reached {
+	n, err := k.network(j.node)
+	if err != nil {
+		return reached{err: err}
 	}
-	return nil
+	if k.probers[j.node] == nil {
+		k.probers[j.node] = reach.NewProber(k.cluster, n)
+	}
+	answer, err := k.probers[j.node].Reach(reach.Query{To: j.to, Service: k.q.service, Zones: k.q.zones, From: k.q.guest, Source: k.q.source})
+	n.Forget(j.to)
+	if err != nil {
+		return reached{err: exit(ExitTarget, err)}
+	}
+	return reached{answer: answer}
+}
+
+// Questions about fewer targets than manyTargets are answered by one worker: compiling the firewall twice would not pay.
+const (
+	manyTargets = 50
+	maxWorkers  = 4
+)
+
+// askAll answers the question for each target in order: the answers of a thousand guests are not held together. It ends at
+// the first error.
+func (k *asker) askAll(jobs []job, use func(reach.Answer) error) error {
+	workers := 1
+	if len(jobs) >= manyTargets {
+		workers = min(runtime.GOMAXPROCS(0), maxWorkers)
+	}
+	idle := make(chan *asker, workers)
+	idle <- k
+	for range workers - 1 {
+		idle <- k.q.asker(k.cluster, k.opts)
+	}
+	index := make([]string, len(jobs))
+	for i := range jobs {
+		index[i] = strconv.Itoa(i)
+	}
+	var failed error
+	inOrder(index, workers, func(name string) reached {
+		i, _ := strconv.Atoi(name) // a number of this list
+		w := <-idle
+		defer func() { idle <- w }()
+		return w.ask(jobs[i])
+	}, func(r reached) {
+		if failed == nil {
+			failed = r.err
+		}
+		if failed == nil {
+			failed = use(r.answer)
+		}
+	})
+	return failed
 }
 
 // nodes are those whose firewall decides: that of the guest, the one that was named, this one, or all.

@@ -43,18 +43,18 @@ type rowJSON struct {
 }
 
 // printReachJSON prints one object, or a list of them when the question has several targets.
-func (a *app) printReachJSON(q *reachQuestion, jobs []job) error {
+func (a *app) printReachJSON(k *asker, jobs []job) error {
 	w := bufio.NewWriter(a.out)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	sep := "["
-	err := q.ask(jobs, func(x reach.Answer) error {
+	err := k.askAll(jobs, func(x reach.Answer) error {
 		if len(jobs) > 1 {
 			_, _ = w.WriteString(sep) // an error comes back from Flush
 			sep = ","
 		}
-		return enc.Encode(answerJSON(q.flags.to, x))
+		return enc.Encode(answerJSON(k.q.flags.to, x))
 	})
 	if len(jobs) == 0 {
 		_, _ = w.WriteString("[]\n")
@@ -99,9 +99,9 @@ func sourcePorts(s netset.Services) string {
 	return parts[0].Source.String()
 }
 
-func (a *app) printReach(q *reachQuestion, jobs []job) error {
-	first := true
-	err := q.ask(jobs, func(x reach.Answer) error {
+func (a *app) printReach(k *asker, jobs []job) error {
+	first, q := true, k.q
+	err := k.askAll(jobs, func(x reach.Answer) error {
 		if !first {
 			fmt.Fprintln(a.out)
 		}
