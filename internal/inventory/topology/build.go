@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/inventory"
+	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 	"github.com/castellan-project/castellan/internal/pve/netcfg"
 	"github.com/castellan-project/castellan/internal/pve/sdncfg"
 )
@@ -26,7 +27,7 @@ type Options struct {
 func Build(c *inventory.Cluster, opts Options) *Graph {
 	b := &builder{c: c, opts: opts, g: &Graph{Cluster: c.Name, Standalone: c.Standalone}, nets: map[string]*Network{}, at: map[place]string{},
 		bridgeOf: map[string][]string{}, vnet: map[string]*sdncfg.VNet{}, zone: map[string]*sdncfg.Zone{}, planned: map[string]bool{}, nodeIndex: map[string]int{},
-		onNode: map[place]bool{}}
+		onNode: map[place]bool{}, ranges: map[CardID][]guestcfg.VLANs{}}
 	b.readSDN()
 	for _, n := range c.Nodes {
 		b.node(n)
@@ -71,6 +72,7 @@ type builder struct {
 	nodeIndex map[string]int
 	onNode    map[place]bool // network ids by node, so that Nodes has each once
 	missing   []missingBridge
+	ranges    map[CardID][]guestcfg.VLANs // the trunks of cards
 }
 
 type subnetOf struct {

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -52,7 +51,8 @@ func (b *builder) card(in *inventory.Guest, nic guestcfg.NIC) Card {
 		c.Network = n.ID
 		c.TrunkAll = nic.Tag == 0 && len(nic.Trunks) == 0 && b.trunkAll(in.Node, nic.Bridge)
 		for _, t := range nic.Trunks {
-			c.Trunk = append(c.Trunk, fmt.Sprintf("%d-%d", t.First, t.Last)) // resolved when all VLANs are known
+			id := CardID{in.ID, nic.Key}
+			b.ranges[id] = append(b.ranges[id], t) // resolved when all VLANs are known
 		}
 	}
 	return c
@@ -115,13 +115,12 @@ func (b *builder) trunks() {
 		g := &b.g.Guests[i]
 		for j := range g.Cards {
 			c := &g.Cards[j]
-			if len(c.Trunk) == 0 {
+			ranges := b.ranges[CardID{g.ID, c.Key}]
+			if len(ranges) == 0 {
 				continue
 			}
-			ranges := c.Trunk
-			c.Trunk = nil
 			for _, n := range vlans[c.Network] {
-				if slices.ContainsFunc(ranges, func(r string) bool { return inRange(n.VLAN, r) }) {
+				if slices.ContainsFunc(ranges, func(r guestcfg.VLANs) bool { return n.VLAN >= r.First && n.VLAN <= r.Last }) {
 					c.Trunk = append(c.Trunk, n.ID)
 					n.Guests++
 					b.join(n, g.Node)
@@ -130,11 +129,6 @@ func (b *builder) trunks() {
 			slices.SortFunc(c.Trunk, func(x, y string) int { return b.nets[x].VLAN - b.nets[y].VLAN })
 		}
 	}
-}
-
-func inRange(vlan int, r string) bool {
-	lo, hi, _ := strings.Cut(r, "-")
-	return vlan >= atoi(lo) && vlan <= atoi(hi)
 }
 
 // joins collects the pairs of networks that guests are in both of: each further network with the first.

@@ -1,0 +1,310 @@
+package draw
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/castellan-project/castellan/internal/inventory/topology"
+)
+
+// arrange is a layout that is being made.
+type arrange struct {
+	g     *topology.Graph
+	o     Options
+	out   Layout
+	cols  []column
+	lanes []lane
+	box   map[string]int
+	marks map[string][]string
+}
+
+type column struct {
+	node           *topology.Node
+	x, w           int // of the whole column
+	left           int // where tracks are
+	content, inner int // x and width of what stands in lanes
+	layers         [4][]*topology.Port
+	tracks         []track
+	wires          int // tracks of guests in several networks, on the right
+}
+
+// track leads from an interface down to a lane.
+type track struct {
+	port *topology.Port
+	lane int
+}
+
+type lane struct {
+	net   *topology.Network
+	y, h  int
+	cells [][]cell // by column
+}
+
+// cell is a box to be placed in a lane.
+type cell struct {
+	id    string
+	unit  *unit
+	texts []string
+	class string
+	title string
+	from  string // for the end of a wire: the box it comes from
+	port  *topology.Port
+}
+
+// Arrange computes the picture of a graph.
+func Arrange(g *topology.Graph, o Options) *Layout {
+	if o.GroupAbove == 0 {
+		o.GroupAbove = 60
+	}
+	a := &arrange{g: g, o: o, box: map[string]int{}, marks: map[string][]string{}}
+	a.collectMarks()
+	a.columns()
+	a.fill()
+	a.widths()
+	top := a.physical()
+	a.place(top)
+	a.route()
+	a.legend()
+	a.out.Title = "Network map of " + title(g)
+	a.out.Desc = a.describe()
+	return &a.out
+}
+
+func title(g *topology.Graph) string {
+	if g.Cluster != "" {
+		return "cluster " + clean(g.Cluster)
+	}
+	if len(g.Nodes) == 1 {
+		return "node " + clean(g.Nodes[0].Name)
+	}
+	return "the cluster"
+}
+
+func (a *arrange) collectMarks() {
+	if a.o.NoFindings {
+		return
+	}
+	add := func(key, control string) {
+		if !slices.Contains(a.marks[key], control) {
+			a.marks[key] = append(a.marks[key], control)
+		}
+	}
+	for i := range a.g.Findings {
+		f := &a.g.Findings[i]
+		switch {
+		case f.Guest != 0:
+			add(fmt.Sprintf("guest:%d", f.Guest), f.Control)
+		case f.Port != "":
+			add("port:"+f.Node+"/"+f.Port, f.Control)
+		case f.Network != "":
+			add("network:"+f.Network, f.Control)
+		case f.Node != "":
+			add("node:"+f.Node, f.Control)
+		}
+	}
+	for key, controls := range a.o.Marks {
+		for _, c := range controls {
+			add(key, c)
+		}
+	}
+	for key := range a.marks {
+		slices.Sort(a.marks[key])
+	}
+}
+
+// columns are the nodes, and those that only guests name.
+func (a *arrange) columns() {
+	have := map[string]bool{}
+	for i := range a.g.Nodes {
+		n := &a.g.Nodes[i]
+		have[n.Name] = true
+		c := column{node: n}
+		for j := range n.Ports {
+			p := &n.Ports[j]
+			c.layers[min(max(int(p.Layer), 0), 3)] = append(c.layers[min(max(int(p.Layer), 0), 3)], p)
+		}
+		c.sortLayers()
+		a.cols = append(a.cols, c)
+	}
+	for i := range a.g.Guests {
+		if name := a.g.Guests[i].Node; !have[name] {
+			have[name] = true
+			a.cols = append(a.cols, column{node: &topology.Node{Name: name}})
+		}
+	}
+}
+
+// sortLayers puts each card below what it belongs to, so that the lines do not cross.
+func (c *column) sortLayers() {
+	above := map[string]int{} // position of what an interface carries
+	for layer := 3; layer >= 0; layer-- {
+		ports := c.layers[layer]
+		rank := func(p *topology.Port) int {
+			if r, ok := above[p.Name]; ok {
+				return r
+			}
+			return 1 << 20
+		}
+		slices.SortStableFunc(ports, func(x, y *topology.Port) int {
+			if d := rank(x) - rank(y); d != 0 {
+				return d
+			}
+			return strings.Compare(x.Name, y.Name)
+		})
+		for i, p := range ports {
+			at := i * 64
+			if r, ok := above[p.Name]; ok {
+				at = r
+			}
+			for j, o := range p.Over {
+				if _, ok := above[o]; !ok {
+					above[o] = at + min(j, 63)
+				}
+			}
+		}
+	}
+}
+
+// fill decides what stands in which lane.
+func (a *arrange) fill() {
+	index := map[string]int{}
+	for i := range a.g.Networks {
+		index[a.g.Networks[i].ID] = i
+		a.lanes = append(a.lanes, lane{net: &a.g.Networks[i], cells: make([][]cell, len(a.cols))})
+	}
+	col := map[string]int{}
+	for i := range a.cols {
+		col[a.cols[i].node.Name] = i
+		a.hosts(i, index)
+	}
+	us := units(a.g, a.o.GroupAbove)
+	loose := -1
+	for i := range us {
+		u := &us[i]
+		c := col[u.guests[0].Node]
+		home, ok := index[u.nets[0]]
+		if !ok {
+			if loose < 0 {
+				loose = len(a.lanes)
+				a.lanes = append(a.lanes, lane{net: &topology.Network{ID: "not connected", Kind: "none"}, cells: make([][]cell, len(a.cols))})
+			}
+			home = loose
+		}
+		a.lanes[home].cells[c] = append(a.lanes[home].cells[c], a.guestCell(u))
+		if len(u.guests) > 1 {
+			a.out.Groups++
+			a.out.Grouped += len(u.guests)
+		}
+		for _, other := range u.nets[1:] {
+			a.lanes[index[other]].cells[c] = append(a.lanes[index[other]].cells[c], cell{id: u.id + "-in-" + fmt.Sprint(index[other]), from: u.id, class: "far",
+				texts: []string{"↔ " + unitName(u)}, title: unitName(u) + " is in this network as well"})
+			a.cols[c].wires++
+		}
+	}
+}
+
+// hosts puts the addresses of a node into its lanes, and notes the tracks.
+func (a *arrange) hosts(i int, index map[string]int) {
+	n := a.cols[i].node
+	for layer := range a.cols[i].layers {
+		for _, p := range a.cols[i].layers[layer] {
+			at, ok := index[p.Network]
+			if !ok || p.Network == "" {
+				continue
+			}
+			l := &a.lanes[at]
+			c := cell{id: fmt.Sprintf("host-%d-%s", i, p.Name), port: p, class: "host", title: n.Name + " in " + l.net.Title()}
+			c.texts = []string{p.Name}
+			c.texts = append(c.texts, p.Addresses[:min(len(p.Addresses), 2)]...)
+			if roles := usesOf(l.net, n.Name, p.Name); roles != "" {
+				c.texts = append(c.texts, roles)
+				c.title += ": " + roles
+			}
+			l.cells[i] = append(l.cells[i], c)
+			a.cols[i].tracks = append(a.cols[i].tracks, track{p, at})
+		}
+	}
+}
+
+// usesOf names what a node does in a network.
+func usesOf(n *topology.Network, node, iface string) string {
+	var out []string
+	for _, u := range n.Uses {
+		word := map[topology.Role]string{topology.Management: "mgmt", topology.Corosync: "corosync " + strings.TrimPrefix(u.Detail, "link "), topology.Storage: "storage",
+			topology.Migration: "migration", topology.CephPublic: "ceph", topology.CephCluster: "ceph", topology.Tunnel: "vxlan"}[u.Role]
+		if u.Node == node && (u.Interface == iface || u.Interface == "") && !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+	}
+	return strings.Join(out, " · ")
+}
+
+func unitName(u *unit) string {
+	g := u.guests[0]
+	if len(u.guests) == 1 {
+		return fmt.Sprintf("%d %s", g.ID, g.Name)
+	}
+	return fmt.Sprintf("%d guests", len(u.guests))
+}
+
+func (a *arrange) guestCell(u *unit) cell {
+	g := u.guests[0]
+	c := cell{id: u.id, unit: u, class: "guest " + g.Kind}
+	kind := map[string]string{"lxc": "CT", "qemu": "VM"}[g.Kind]
+	if g.Template {
+		kind = "template"
+		c.class += " template"
+	}
+	if len(u.guests) > 1 {
+		c.class += " group"
+		c.texts = []string{fmt.Sprintf("%d guests", len(u.guests)), fmt.Sprintf("%d … %d", g.ID, u.guests[len(u.guests)-1].ID)}
+	} else {
+		c.texts = []string{fmt.Sprintf("%s %d", kind, g.ID), g.Name}
+	}
+	c.title = u.describe()
+	return c
+}
+
+// describe says in words what a box of guests is, for those who cannot see the picture.
+func (u *unit) describe() string {
+	g := u.guests[0]
+	var b strings.Builder
+	if len(u.guests) == 1 {
+		fmt.Fprintf(&b, "%s %d %s on %s", map[string]string{"lxc": "container", "qemu": "virtual machine"}[g.Kind], g.ID, g.Name, g.Node)
+	} else {
+		fmt.Fprintf(&b, "%d guests on %s:", len(u.guests), g.Node)
+		for _, o := range u.guests[:min(len(u.guests), 12)] {
+			fmt.Fprintf(&b, " %d", o.ID)
+		}
+		if len(u.guests) > 12 {
+			b.WriteString(" and more")
+		}
+	}
+	for i := range g.Cards {
+		c := &g.Cards[i]
+		where := c.Bridge
+		if where == "" {
+			where = "no bridge"
+		}
+		fmt.Fprintf(&b, "; %s on %s", c.Key, where)
+		if c.Tag > 0 {
+			fmt.Fprintf(&b, " VLAN %d", c.Tag)
+		}
+		b.WriteString(", " + string(c.Firewall.State))
+		if c.Firewall.Missing != "" {
+			b.WriteString(": " + c.Firewall.Missing)
+		}
+	}
+	return b.String()
+}
+
+func (a *arrange) describe() string {
+	nodes, nets := len(a.g.Nodes), len(a.g.Networks)
+	s := fmt.Sprintf("%d nodes, %d networks, %d guests. Complexity: %s, %d points. %d findings are marked.", nodes, nets, len(a.g.Guests), a.g.Complexity.Class,
+		a.g.Complexity.Points, len(a.g.Findings))
+	if a.out.Groups > 0 {
+		s += fmt.Sprintf(" %d guests are drawn together in %d boxes.", a.out.Grouped, a.out.Groups)
+	}
+	return s
+}
