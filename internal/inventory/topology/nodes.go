@@ -166,7 +166,7 @@ func portOf(i *netcfg.Interface) Port {
 		p.Source = fmt.Sprintf("%s:%d", i.File, i.Line)
 	}
 	for _, h := range i.Hooks() {
-		if strings.HasSuffix(h.Key, "up") && translates(h.Value) {
+		if strings.HasSuffix(h.Key, "up") && translates(h.Value) && h.File != "/etc/network/interfaces.d/sdn" { // what SDN writes, PVE shows
 			p.NAT = append(p.NAT, h.Value)
 		}
 	}
