@@ -132,7 +132,7 @@ func (e *Engine) Access(id string, now time.Time) (Access, bool) {
 			a.Paths = append(a.Paths, pa)
 		}
 	}
-	a.Abilities = abilitiesAt(sets)
+	a.Abilities = e.abilitiesAt(sets)
 	return a, known
 }
 
@@ -185,10 +185,11 @@ func (e *Engine) explain(p Principal, path string) (roles, from []string) {
 }
 
 // abilitiesAt finds the abilities that sets of privileges at paths amount to.
-func abilitiesAt(sets map[string]usercfg.Privs) []Ability {
+func (e *Engine) abilitiesAt(sets map[string]usercfg.Privs) []Ability {
 	paths := slices.Sorted(maps.Keys(sets))
+	paths = slices.DeleteFunc(paths, func(p string) bool { return sets[p] == 0 })
 	found := []Ability{}
-	for _, k := range abilities() {
+	for _, k := range e.abilities {
 		var at []string
 		var privs usercfg.Privs
 		for _, path := range paths {
@@ -223,18 +224,28 @@ type ability struct {
 	// at are the paths that the API asks about, of are those whose objects it asks about: of "/vms" means /vms/100.
 	at, of []string
 	note   string
+
+	needSet, anySet usercfg.Privs
 }
 
-func (k ability) asks(path string) bool {
+func (k *ability) asks(path string) bool {
 	return slices.Contains(k.at, path) || slices.ContainsFunc(k.of, func(kind string) bool { return strings.HasPrefix(path, kind+"/") })
 }
 
-func (k ability) held(set usercfg.Privs) (usercfg.Privs, bool) {
-	need, any := usercfg.PrivsOf(k.need...), usercfg.PrivsOf(k.any...)
-	if !set.Has(need) || len(k.any) > 0 && set&any == 0 {
+func (k *ability) held(set usercfg.Privs) (usercfg.Privs, bool) {
+	if !set.Has(k.needSet) || k.anySet != 0 && set&k.anySet == 0 {
 		return 0, false
 	}
-	return need | set&any, need|set&any != 0
+	return k.needSet | set&k.anySet, true
+}
+
+// prepared is the table with its privileges as sets.
+func prepared() []ability {
+	all := abilities()
+	for i := range all {
+		all[i].needSet, all[i].anySet = usercfg.PrivsOf(all[i].need...), usercfg.PrivsOf(all[i].any...)
+	}
+	return all
 }
 
 // abilities are the classes of what privileges amount to, most serious first. The privileges are those that the API demands of

@@ -38,6 +38,8 @@ type Engine struct {
 	named map[string][]string
 	// under are the pools at or below a path "/pool/NAME".
 	under map[string][]string
+
+	abilities []ability
 }
 
 // New prepares the answers. It fails for a configuration that was not read to its end.
@@ -49,7 +51,7 @@ func New(cfg *usercfg.Config) (*Engine, error) {
 		return nil, fmt.Errorf("user.cfg was not read to its end: %s", cfg.Incomplete)
 	}
 	e := &Engine{cfg: cfg, groups: map[string][]string{}, pools: map[string][]string{}, named: map[string][]string{},
-		under: map[string][]string{}}
+		under: map[string][]string{}, abilities: prepared()}
 	for id, g := range cfg.Groups {
 		for m := range g.Members {
 			e.groups[m] = append(e.groups[m], id)

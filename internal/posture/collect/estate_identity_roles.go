@@ -146,6 +146,7 @@ func escalating() []string {
 // holders names who holds what reaches far, through groups, pools and propagation, and not who has a line.
 func (s *identityState) holders() {
 	admins, holders, escalations := []posture.IdentityHolder{}, []posture.IdentityHolder{}, []posture.IdentityHolder{}
+	reach := map[string][]posture.IdentityHolder{} // by kin: who may the same holds the same
 	for _, id := range s.engine.Principals() {
 		p, _ := s.engine.Principal(id, s.c.Now)
 		if id == usercfg.RootUser || p.State != rbac.Enabled {
@@ -162,12 +163,13 @@ func (s *identityState) holders() {
 			continue // what its user holds
 		}
 		a := s.accessOf(id)
-		for _, priv := range farReaching() {
-			if paths := heldAt(a.Paths, priv); len(paths) > 0 {
-				x := h
-				x.Privilege, x.Where, x.Through = priv, rbac.Where(paths), s.through(id, priv, paths[0])
-				holders = append(holders, x)
-			}
+		kin := s.engine.Kin(id)
+		if _, known := reach[kin]; !known {
+			reach[kin] = s.reachOf(id, a)
+		}
+		for _, x := range reach[kin] {
+			x.ID, x.Kind, x.Person = h.ID, h.Kind, h.Person
+			holders = append(holders, x)
 		}
 		for _, y := range a.Abilities {
 			if !slices.Contains(escalating(), y.Class) || y.Class == "grant-permissions" && !slices.Contains(y.Paths, "/access") {
@@ -182,6 +184,17 @@ func (s *identityState) holders() {
 	f.Administrators = posture.Known(admins, posture.Configured, userFile)
 	f.Holders = posture.Known(holders, posture.Configured, userFile)
 	f.Escalations = posture.Known(escalations, posture.Configured, userFile)
+}
+
+// reachOf lists the far-reaching privileges of an identity, and where.
+func (s *identityState) reachOf(id string, a rbac.Access) []posture.IdentityHolder {
+	var list []posture.IdentityHolder
+	for _, priv := range farReaching() {
+		if paths := heldAt(a.Paths, priv); len(paths) > 0 {
+			list = append(list, posture.IdentityHolder{Privilege: priv, Where: rbac.Where(paths), Through: s.through(id, priv, paths[0])})
+		}
+	}
+	return list
 }
 
 // heldAt returns the outermost of the paths listed at which a privilege is held.
