@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -171,6 +172,9 @@ func (s *clusterState) now() {
 	if err == nil {
 		m, err = corosync.ParseMembers(b)
 	}
+	if err != nil && s.statusFromAPI() {
+		return
+	}
 	if err != nil {
 		f.Quorate, f.Offline = posture.Unknown[bool](err, membersFile), posture.Unknown[[]string](err, membersFile)
 		return
@@ -183,6 +187,34 @@ func (s *clusterState) now() {
 	}
 	f.Quorate = posture.Known(m.Quorate || !m.Cluster, posture.Effective, membersFile)
 	f.Offline = posture.Known(offline, posture.Effective, membersFile)
+}
+
+// statusFromAPI asks the API instead, which has no such file. A standalone node has no entry of the type cluster and is
+// always quorate.
+func (s *clusterState) statusFromAPI() bool {
+	const resource = "/cluster/status"
+	answer, err := inventory.API(s.c.Host, resource)
+	var raw []struct {
+		Type    string `json:"type"`
+		Name    string `json:"name"`
+		Quorate int    `json:"quorate"`
+		Online  *int   `json:"online"`
+	}
+	if err != nil || json.Unmarshal(answer, &raw) != nil || len(raw) == 0 {
+		return false
+	}
+	quorate, offline := true, []string{}
+	for _, x := range raw {
+		switch {
+		case x.Type == "cluster":
+			quorate = x.Quorate != 0
+		case x.Type == "node" && x.Online != nil && *x.Online == 0:
+			offline = append(offline, x.Name)
+		}
+	}
+	s.facts.Quorate = posture.Known(quorate, posture.Effective, resource)
+	s.facts.Offline = posture.Known(offline, posture.Effective, resource)
+	return true
 }
 
 // deviations compares what /etc/pve says about the nodes.
