@@ -27,7 +27,7 @@ func estate(t testing.TB, more ...string) string {
 	if err := os.CopyFS(dir, os.DirFS("../../../examples/estate")); err != nil {
 		t.Fatal(err)
 	}
-	lines := append([]string{"user:audit@pve:1:0:::::", "token:" + auditor + ":0:0::", "user:half@pve:1:0:::::", "token:half@pve!t:0:0::",
+	lines := append([]string{"user:audit@pve:1:0:::::", "token:" + auditor + ":0:0::", "user:half@pve:1:0:::::", "token:half@pve!only:0:0::",
 		"acl:1:/:audit@pve:PVEAuditor:", "acl:1:/vms/100:half@pve:PVEAuditor:"}, more...)
 	name := filepath.Join(dir, "etc/pve/user.cfg")
 	old, err := os.ReadFile(name)
@@ -47,7 +47,7 @@ func serve(t testing.TB, dir string, change func(*pvetest.Options)) *pvetest.Ser
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	o := pvetest.Options{Tree: d, Now: time.Now, Tokens: map[string]string{auditor: "s3cret-1", "half@pve!t": "s3cret-2"}}
+	o := pvetest.Options{Tree: d, Now: time.Now, Tokens: map[string]string{auditor: "s3cret-1", "half@pve!only": "s3cret-2"}}
 	if change != nil {
 		change(&o)
 	}
