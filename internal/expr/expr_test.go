@@ -261,6 +261,22 @@ func TestWordsAreShortAndValid(t *testing.T) {
 	}
 }
 
+// A list of structures that would be cut in the middle is told by names.
+func TestWordsOfLongLists(t *testing.T) {
+	type guest struct {
+		ID    int    `json:"id"`
+		Title string `json:"title"`
+		Notes string `json:"notes"`
+	}
+	list := []guest{{100, "vm 100 web", strings.Repeat("x", 300)}, {101, "vm 101 db", strings.Repeat("y", 300)}}
+	if got := Words(list); got != "2: vm 100 web, vm 101 db" {
+		t.Error(got)
+	}
+	if got := Words(list[:1]); !strings.HasPrefix(got, `[{"id":100`) {
+		t.Error(got)
+	}
+}
+
 // Maps are walked in order, so that the first unknown value is always the same one.
 func TestMapsAreOrdered(t *testing.T) {
 	e := env(t)

@@ -227,7 +227,34 @@ func Words(x any) string {
 	if err != nil {
 		return fmt.Sprint(x)
 	}
+	if len(b) > wordLimit && v.Kind() == reflect.Slice {
+		if names := nameAll(v); names != nil {
+			return cut(fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", ")))
+		}
+	}
 	return cut(string(b))
+}
+
+// nameAll gives the names of the structures of a long list, by the first field that tells people what each is. A list
+// whose elements have no such field gives nil.
+func nameAll(v reflect.Value) []string {
+	t := v.Type().Elem()
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for _, want := range []string{"title", "text", "name", "id", "where", "path"} {
+		for i := range t.NumField() {
+			if jsonName(t.Field(i)) != want || t.Field(i).Type.Kind() != reflect.String {
+				continue
+			}
+			names := make([]string, v.Len())
+			for k := range names {
+				names[k] = v.Index(k).Field(i).String()
+			}
+			return names
+		}
+	}
+	return nil
 }
 
 func cut(s string) string {
