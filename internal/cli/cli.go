@@ -28,9 +28,9 @@ const (
 	ExitPartial  = 5 // some targets failed
 )
 
-// gcPercent is how much the heap may grow between collections, in percent; Go's default is 100. With 200 a scan with the
+// gcPercent is how much the heap may grow between collections, in percent; Go's default is 100. With 150 a scan with the
 // whole catalogue stays under the 60 MB of its budget.
-const gcPercent = 200
+const gcPercent = 150
 
 // firstGC is how many bytes of memory the Go runtime may hold before garbage is collected for the first time. A saved
 // bundle is judged with less, which takes a fifth off its time.
