@@ -80,7 +80,7 @@ func (n *Network) guestEndpoint(text string, parts []string) (Endpoint, error) {
 	if len(parts) == 3 {
 		num, ok := strings.CutPrefix(parts[2], "net")
 		if e.Net, err = strconv.Atoi(num); !ok || err != nil {
-			return Endpoint{}, fmt.Errorf("%s: %q is no NIC; NICs are net0, net1 ...", text, parts[2])
+			return Endpoint{}, fmt.Errorf("%s: %q is no NIC; a NIC is named net0, net1 and so on", text, parts[2])
 		}
 	} else if len(g.nics) > 0 && n.files.nic(id, 0) == nil {
 		e.Net = g.nics[0].Net

@@ -61,7 +61,7 @@ func Canonical(raw string) (Path, error) {
 		return Path{}, fmt.Errorf("the path has no format after /api2/; json and extjs are known")
 	}
 	if slices.Contains(parts, ".") || slices.Contains(parts, "..") {
-		return Path{}, fmt.Errorf("the path has an element . or ..")
+		return Path{}, fmt.Errorf("the path has an element that is a dot or two")
 	}
 	return Path{Format: parts[0], Parts: parts[1:], EncodedSlash: strings.Contains(strings.ToLower(raw), "%2f")}, nil
 }
