@@ -136,7 +136,7 @@ func (a *app) showMap(g *topology.Graph, e *estateFlags, f *mapFlags) error {
 // printMap is the map for a terminal: networks with their zones and uses, then what makes it complex.
 func (a *app) printMap(g *topology.Graph) {
 	guests := len(g.Guests)
-	fmt.Fprintf(a.out, "%d nodes, %d networks, %d guests; complexity: %s (%d points)\n\n", len(g.Nodes), len(g.Networks), guests, g.Complexity.Class, g.Complexity.Points)
+	fmt.Fprintf(a.out, "%d nodes, %d networks, %d guests; complexity: %s (%d points)\n\n", g.Members(), len(g.Networks), guests, g.Complexity.Class, g.Complexity.Points)
 	t := &table{}
 	for i := range g.Networks {
 		n := &g.Networks[i]

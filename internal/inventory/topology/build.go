@@ -231,7 +231,7 @@ func (b *builder) vnets() {
 			n.Bridge, n.VLAN = z.Bridge, v.Tag
 		}
 		for _, node := range b.c.Nodes {
-			if (len(z.Nodes) == 0 || slices.Contains(z.Nodes, node.Name)) && !n.Planned {
+			if (len(z.Nodes) == 0 || slices.Contains(z.Nodes, node.Name)) && !n.Planned && !b.g.Nodes[b.nodeIndex[node.Name]].LeftOver {
 				b.join(n, node.Name)
 				b.at[place{node.Name, v.ID}] = n.ID
 				b.vnetPort(node.Name, v, z, n.ID)

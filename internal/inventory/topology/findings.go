@@ -90,6 +90,10 @@ func (b *builder) guestFindings(g *Guest) []Finding {
 // unfilteredControl is the control of the switch that is missing.
 func unfilteredControl(missing string) string {
 	switch {
+	case strings.HasPrefix(missing, "chain"):
+		return "FW-22" // a security group that cannot be generated
+	case strings.HasPrefix(missing, "ruleset"):
+		return "FW-27" // proxmox-firewall refuses a file
 	case strings.Contains(missing, "cluster.fw"):
 		return "FW-01"
 	case strings.Contains(missing, "host.fw"), strings.Contains(missing, "node"):

@@ -20,6 +20,9 @@ func (b *builder) node(in *inventory.Node) {
 	n := Node{Name: in.Name, port: map[string]int{}}
 	cfg, err := in.Network.Get()
 	switch {
+	case b.leftOver(in):
+		n.LeftOver = true
+		n.Why = "/etc/pve/nodes/" + in.Name + " is left over: no member of the cluster, without guests"
 	case err != nil:
 		n.Why = err.Error()
 		b.unknown("the interfaces of " + in.Name + ": " + n.Why)
@@ -40,6 +43,19 @@ func (b *builder) node(in *inventory.Node) {
 	}
 	b.nodeIndex[n.Name] = len(b.g.Nodes)
 	b.g.Nodes = append(b.g.Nodes, n)
+}
+
+// leftOver reports whether a directory remains of a node that has been removed: PVE does not delete it (pvecm(1), "Remove a Cluster Node").
+func (b *builder) leftOver(in *inventory.Node) bool {
+	if !b.c.Corosync.Known() || b.c.Corosync.Absent || b.c.Corosync.Value == nil || len(b.c.Corosync.Value.Nodes) == 0 {
+		return false
+	}
+	for _, m := range b.c.Corosync.Value.Nodes {
+		if m.Name == in.Name {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(b.c.Guests, func(g *inventory.Guest) bool { return g.Node == in.Name })
 }
 
 func (n *Node) add(p Port) {

@@ -65,6 +65,8 @@ type Node struct {
 	Known bool   `json:"known"`
 	Why   string `json:"why,omitempty"`
 	Ports []Port `json:"ports,omitempty"`
+	// LeftOver is true for a directory in /etc/pve/nodes that belongs to no member of the cluster and holds no guest.
+	LeftOver bool `json:"left_over,omitempty"`
 	// Pending is true when edits of the interfaces wait to be applied; nil when nobody knows.
 	Pending *bool `json:"pending,omitempty"`
 	// Changes names the interfaces that the waiting edits touch.
@@ -205,6 +207,17 @@ type Join struct {
 	A      string `json:"a"`
 	B      string `json:"b"`
 	Guests []int  `json:"guests"`
+}
+
+// Members are the nodes that are not left over.
+func (g *Graph) Members() int {
+	n := 0
+	for i := range g.Nodes {
+		if !g.Nodes[i].LeftOver {
+			n++
+		}
+	}
+	return n
 }
 
 // Network returns a network by id.

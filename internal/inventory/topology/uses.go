@@ -12,7 +12,9 @@ import (
 // uses finds out what runs over which network.
 func (b *builder) uses() {
 	for _, n := range b.c.Nodes {
-		b.management(n)
+		if !b.g.Nodes[b.nodeIndex[n.Name]].LeftOver {
+			b.management(n)
+		}
 	}
 	b.corosync()
 	b.storage()

@@ -1,6 +1,6 @@
 // Package draw makes a picture of a topology.Graph, as SVG: nodes are columns with their cards, bonds and bridges at the top, networks are
 // lanes across all nodes, guests stand in the lane of their first card. What needs a line of its own is what needs explaining:
-// a guest in several networks has one to each further lane. The same graph gives the same bytes.
+// a guest in several networks has one, with a branch to each further lane. The same graph gives the same bytes.
 //
 // It decides where things are and how they look; it does not find out anything.
 package draw
@@ -16,20 +16,24 @@ import (
 type Options struct {
 	// GroupAbove is the number of guests from which guests with the same node, networks and firewall state become one box; 0 means 60.
 	GroupAbove int
-	// Marks are the ids of controls to show at an element, beyond those of the graph: by "guest:100", "network:vmbr0", "node:pve1".
-	Marks map[string][]string
 	// NoFindings leaves out all marks.
 	NoFindings bool
 }
 
-// Text is one line of writing within a box.
+// Text is one line of writing within a box; X and Y are the left end of its base line.
 type Text struct {
 	X, Y  int
 	S     string
 	Class string
 }
 
-// Box is a rectangle with writing in it.
+// Dot is the state of one card.
+type Dot struct {
+	State topology.Filtering
+	Title string
+}
+
+// Box is a rectangle with writing in it, in pixels from the upper left.
 type Box struct {
 	// ID is unique; Parent is the box that it lies in, "" for none.
 	ID, Parent string
@@ -38,9 +42,11 @@ type Box struct {
 	Texts      []Text
 	// Title is what a screen reader says and a pointer shows.
 	Title string
-	// Dots are the states of the cards, from the left of the upper edge.
-	Dots []topology.Filtering
-	// Marks are ids of controls.
+	// Dots are the states of the cards, at the right of the first line.
+	Dots []Dot
+	// Paths are the zones of what runs over an interface, drawn as a strip at the lower edge.
+	Paths []topology.ZoneName
+	// Marks are ids of controls, drawn as a badge on the upper edge.
 	Marks []string
 }
 
@@ -57,66 +63,30 @@ type Layout struct {
 	W, H  int
 	Boxes []Box
 	Lines []Line
+	// Rules are the x of the lines between columns, from Top to Bottom.
+	Rules       []int
+	Top, Bottom int
 	// Grouped is how many guests are drawn together with others, Groups in how many boxes.
 	Grouped, Groups int
 	Title, Desc     string
 }
 
-// Sizes in pixels. Texts are measured conservatively: no glyph of a sans-serif font is wider than charWidth on average.
+// Sizes in pixels.
 const (
-	margin    = 24
-	charWidth = 7
-	lineH     = 15
-	pad       = 8
-	labelW    = 270
-	boxW      = 158
-	guestH    = 44
-	portW     = 130
-	portH     = 50
-	gap       = 10
-	gutter    = 14 // between tracks
-	laneGap   = 8
-	headerH   = 74
+	margin   = 24
+	lineH    = 15
+	pad      = 8
+	labelW   = 226
+	guestW   = 150
+	guestH   = 42
+	hostW    = 140
+	gap      = 10 // between boxes in a row
+	rowGap   = 14 // between rows of boxes: room for a badge and a line
+	laneGap  = 6
+	trackGap = 5
+	wireGap  = 8
+	headerH  = 74
 )
-
-// fit cuts a text to a width in pixels.
-func fit(s string, width int) string {
-	s = clean(s)
-	n := width / charWidth
-	r := []rune(s)
-	if len(r) <= n {
-		return s
-	}
-	if n < 2 {
-		return ""
-	}
-	return string(r[:n-1]) + "…"
-}
-
-// clean replaces what XML does not allow or what would draw over its surroundings.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n' || r == '\r':
-			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0xfffd || r == 0xfffe || r == 0xffff || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-}
-
-// textWidth is the width that a text may need. Wide glyphs (CJK) count double.
-func textWidth(s string) int {
-	n := 0
-	for _, r := range s {
-		n++
-		if r >= 0x1100 {
-			n++
-		}
-	}
-	return n * charWidth
-}
 
 // unit is a guest, or guests that are drawn as one.
 type unit struct {

@@ -15,30 +15,39 @@ type arrange struct {
 	out   Layout
 	cols  []column
 	lanes []lane
+	rows  []layerRow
 	box   map[string]int
 	marks map[string][]string
+	left  []string // nodes that are left over
 }
 
 type column struct {
-	node           *topology.Node
-	x, w           int // of the whole column
-	left           int // where tracks are
-	content, inner int // x and width of what stands in lanes
-	layers         [4][]*topology.Port
-	tracks         []track
-	wires          int // tracks of guests in several networks, on the right
+	node    *topology.Node
+	x, w    int // of the whole column
+	content int // where boxes begin, right of the tracks
+	inner   int // the width for boxes
+	guests  int // where guests begin, right of the addresses of the node
+	across  int // guests in a row
+	layers  [4][]*topology.Port
+	hidden  [4]int         // interfaces beyond maxLayer
+	items   [4][]item      // what stands in the layers, and lines that pass
+	at      map[string]int // x of the centres of items, by id
+	tracks  []track
+	wires   []string // units in several networks: a line each, on the right
 }
 
 // track leads from an interface down to a lane.
 type track struct {
-	port *topology.Port
-	lane int
+	port  *topology.Port
+	layer int
+	lane  int
 }
 
 type lane struct {
 	net   *topology.Network
 	y, h  int
-	cells [][]cell // by column
+	cells [][]cell // by column: guests, those in several networks last
+	hosts [][]cell // by column: addresses of the node
 }
 
 // cell is a box to be placed in a lane.
@@ -49,6 +58,7 @@ type cell struct {
 	class string
 	title string
 	from  string // for the end of a wire: the box it comes from
+	dots  []Dot
 	port  *topology.Port
 }
 
@@ -61,13 +71,15 @@ func Arrange(g *topology.Graph, o Options) *Layout {
 	a.collectMarks()
 	a.columns()
 	a.fill()
+	for i := range a.cols {
+		a.cols[i].arrangeItems(a)
+	}
 	a.widths()
-	top := a.physical()
-	a.place(top)
-	a.route()
-	a.legend()
 	a.out.Title = "Network map of " + title(g)
 	a.out.Desc = a.describe()
+	a.place(a.physical())
+	a.route()
+	a.legend()
 	return &a.out
 }
 
@@ -103,15 +115,13 @@ func (a *arrange) collectMarks() {
 			add("node:"+f.Node, f.Control)
 		}
 	}
-	for key, controls := range a.o.Marks {
-		for _, c := range controls {
-			add(key, c)
-		}
-	}
 	for key := range a.marks {
 		slices.Sort(a.marks[key])
 	}
 }
+
+// maxLayer is how many interfaces of a layer are drawn; a box says how many more there are.
+const maxLayer = 24
 
 // columns are the nodes, and those that only guests name.
 func (a *arrange) columns() {
@@ -119,12 +129,22 @@ func (a *arrange) columns() {
 	for i := range a.g.Nodes {
 		n := &a.g.Nodes[i]
 		have[n.Name] = true
+		if n.LeftOver {
+			a.left = append(a.left, n.Name)
+			continue
+		}
 		c := column{node: n}
 		for j := range n.Ports {
 			p := &n.Ports[j]
-			c.layers[min(max(int(p.Layer), 0), 3)] = append(c.layers[min(max(int(p.Layer), 0), 3)], p)
+			l := min(max(int(p.Layer), 0), 3)
+			c.layers[l] = append(c.layers[l], p)
 		}
 		c.sortLayers()
+		for l := range c.layers {
+			if more := len(c.layers[l]) - maxLayer; more > 0 {
+				c.layers[l], c.hidden[l] = c.layers[l][:maxLayer], more
+			}
+		}
 		a.cols = append(a.cols, c)
 	}
 	for i := range a.g.Guests {
@@ -171,7 +191,7 @@ func (a *arrange) fill() {
 	index := map[string]int{}
 	for i := range a.g.Networks {
 		index[a.g.Networks[i].ID] = i
-		a.lanes = append(a.lanes, lane{net: &a.g.Networks[i], cells: make([][]cell, len(a.cols))})
+		a.addLane(&a.g.Networks[i])
 	}
 	col := map[string]int{}
 	for i := range a.cols {
@@ -180,28 +200,49 @@ func (a *arrange) fill() {
 	}
 	us := units(a.g, a.o.GroupAbove)
 	loose := -1
-	for i := range us {
-		u := &us[i]
-		c := col[u.guests[0].Node]
-		home, ok := index[u.nets[0]]
-		if !ok {
-			if loose < 0 {
-				loose = len(a.lanes)
-				a.lanes = append(a.lanes, lane{net: &topology.Network{ID: "not connected", Kind: "none"}, cells: make([][]cell, len(a.cols))})
+	far := make([][][]cell, len(a.lanes)) // by lane and column: after everything else
+	for _, several := range []bool{false, true} {
+		for i := range us {
+			u := &us[i]
+			c := col[u.guests[0].Node]
+			if len(u.nets) > 1 != several {
+				continue
 			}
-			home = loose
-		}
-		a.lanes[home].cells[c] = append(a.lanes[home].cells[c], a.guestCell(u))
-		if len(u.guests) > 1 {
-			a.out.Groups++
-			a.out.Grouped += len(u.guests)
-		}
-		for _, other := range u.nets[1:] {
-			a.lanes[index[other]].cells[c] = append(a.lanes[index[other]].cells[c], cell{id: u.id + "-in-" + fmt.Sprint(index[other]), from: u.id, class: "far",
-				texts: []string{"↔ " + unitName(u)}, title: unitName(u) + " is in this network as well"})
-			a.cols[c].wires++
+			home, ok := index[u.nets[0]]
+			if !ok {
+				if loose < 0 {
+					loose = len(a.lanes)
+					a.addLane(&topology.Network{ID: "not connected", Kind: "none"})
+				}
+				home = loose
+			}
+			a.lanes[home].cells[c] = append(a.lanes[home].cells[c], a.guestCell(u, u.nets[0]))
+			if len(u.guests) > 1 {
+				a.out.Groups++
+				a.out.Grouped += len(u.guests)
+			}
+			if several {
+				a.cols[c].wires = append(a.cols[c].wires, u.id)
+			}
+			for _, other := range u.nets[1:] {
+				at := index[other]
+				if far[at] == nil {
+					far[at] = make([][]cell, len(a.cols))
+				}
+				far[at][c] = append(far[at][c], cell{id: fmt.Sprintf("%s-in-%d", u.id, at), from: u.id, class: "far", dots: dots(u, other),
+					texts: []string{"↔ " + unitName(u)}, title: unitName(u) + " is in " + a.lanes[at].net.Title() + " as well"})
+			}
 		}
 	}
+	for l := range far {
+		for c := range far[l] {
+			a.lanes[l].cells[c] = append(a.lanes[l].cells[c], far[l][c]...)
+		}
+	}
+}
+
+func (a *arrange) addLane(n *topology.Network) {
+	a.lanes = append(a.lanes, lane{net: n, cells: make([][]cell, len(a.cols)), hosts: make([][]cell, len(a.cols))})
 }
 
 // hosts puts the addresses of a node into its lanes, and notes the tracks.
@@ -215,16 +256,17 @@ func (a *arrange) hosts(i int, index map[string]int) {
 			}
 			l := &a.lanes[at]
 			c := cell{id: fmt.Sprintf("host-%d-%s", i, p.Name), port: p, class: "host", title: n.Name + " in " + l.net.Title()}
-			c.texts = []string{p.Name}
-			c.texts = append(c.texts, p.Addresses[:min(len(p.Addresses), 2)]...)
+			c.texts = append([]string{p.Name}, p.Addresses[:min(len(p.Addresses), 2)]...)
 			if roles := usesOf(l.net, n.Name, p.Name); roles != "" {
 				c.texts = append(c.texts, roles)
 				c.title += ": " + roles
 			}
-			l.cells[i] = append(l.cells[i], c)
-			a.cols[i].tracks = append(a.cols[i].tracks, track{p, at})
+			l.hosts[i] = append(l.hosts[i], c)
+			a.cols[i].tracks = append(a.cols[i].tracks, track{p, layer, at})
 		}
 	}
+	// the deepest lane has the leftmost track, so that no track crosses the end of another
+	slices.SortStableFunc(a.cols[i].tracks, func(x, y track) int { return y.lane - x.lane })
 }
 
 // usesOf names what a node does in a network.
@@ -248,9 +290,31 @@ func unitName(u *unit) string {
 	return fmt.Sprintf("%d guests", len(u.guests))
 }
 
-func (a *arrange) guestCell(u *unit) cell {
+// dots are the cards of a unit in a network; of the first guest, since all of a unit have the same states.
+func dots(u *unit, network string) []Dot {
+	var out []Dot
+	for i := range u.guests[0].Cards {
+		c := &u.guests[0].Cards[i]
+		if c.Network != network && !slices.Contains(c.Trunk, network) {
+			continue
+		}
+		if len(out) == maxDots {
+			break
+		}
+		title := c.Key + ": " + string(c.Firewall.State)
+		if c.Firewall.Missing != "" {
+			title += ": " + c.Firewall.Missing
+		}
+		out = append(out, Dot{c.Firewall.State, title})
+	}
+	return out
+}
+
+const maxDots = 6
+
+func (a *arrange) guestCell(u *unit, network string) cell {
 	g := u.guests[0]
-	c := cell{id: u.id, unit: u, class: "guest " + g.Kind}
+	c := cell{id: u.id, unit: u, class: "guest " + g.Kind, dots: dots(u, network)}
 	kind := map[string]string{"lxc": "CT", "qemu": "VM"}[g.Kind]
 	if g.Template {
 		kind = "template"
@@ -300,7 +364,7 @@ func (u *unit) describe() string {
 }
 
 func (a *arrange) describe() string {
-	nodes, nets := len(a.g.Nodes), len(a.g.Networks)
+	nodes, nets := len(a.cols), len(a.g.Networks)
 	s := fmt.Sprintf("%d nodes, %d networks, %d guests. Complexity: %s, %d points. %d findings are marked.", nodes, nets, len(a.g.Guests), a.g.Complexity.Class,
 		a.g.Complexity.Points, len(a.g.Findings))
 	if a.out.Groups > 0 {

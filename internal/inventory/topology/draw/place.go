@@ -3,146 +3,73 @@ package draw
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/castellan-project/castellan/internal/inventory/topology"
 )
 
-// widths gives each column its room: tracks on the left, boxes, wires of guests in several networks on the right.
+// widths gives each column its room: tracks on the left, addresses of the node, guests, wires of guests in several networks on the right.
 func (a *arrange) widths() {
 	x := margin + labelW + gap
 	for i := range a.cols {
 		c := &a.cols[i]
-		most := 1
+		most, hosts := 1, 0
 		for l := range a.lanes {
 			most = max(most, len(a.lanes[l].cells[i]))
+			if len(a.lanes[l].hosts[i]) > 0 {
+				hosts = hostW + gap
+			}
 		}
-		across := min(max(2, most/3), 6, max(most, 2))
-		left := gutter * (len(c.tracks) + 1)
-		c.x, c.left = x, x+gutter
-		c.content = x + left
-		c.inner = across*(boxW+gap) - gap
-		for _, layer := range c.layers {
-			c.inner = max(c.inner, len(layer)*(portW+gap)-gap)
+		across := 2
+		for across < 8 && across*across*3 < most*2 { // rows and guests in a row grow together
+			across++
 		}
-		c.inner = max(c.inner, boxW)
-		c.w = left + c.inner + gutter*(c.wires+1)
+		c.inner = hosts + across*(guestW+gap) - gap
+		for l := range c.items {
+			c.inner = max(c.inner, c.layerWidth(l))
+		}
+		c.inner = max(c.inner, 200)
+		c.across = max(across, (c.inner-hosts+gap)/(guestW+gap))
+		c.x = x
+		c.content = x + pad + len(c.tracks)*trackGap + pad
+		c.guests = c.content + hosts
+		c.w = c.content - x + c.inner + pad + len(c.wires)*wireGap + pad
+		c.spread()
 		x += c.w + 2*gap
 	}
-	a.out.W = x - 2*gap + margin
-	a.out.W = max(a.out.W, margin*2+labelW+520)
+	a.out.W = max(x-2*gap+margin, 2*margin+labelW+760)
 }
 
-func (a *arrange) add(b Box) *Box {
+func (a *arrange) add(b Box) {
 	a.box[b.ID] = len(a.out.Boxes)
 	for i := range b.Texts {
-		b.Texts[i].S = fit(b.Texts[i].S, b.X+b.W-b.Texts[i].X-2)
+		t := &b.Texts[i]
+		room := b.X + b.W - t.X - 4
+		if i == 0 {
+			room -= len(b.Dots) * dotW
+		}
+		t.S = fit(t.S, t.Class, room)
 	}
 	a.out.Boxes = append(a.out.Boxes, b)
-	return &a.out.Boxes[len(a.out.Boxes)-1]
 }
 
-func (a *arrange) find(id string) *Box { return &a.out.Boxes[a.box[id]] }
+// dotW is the room of the state of one card.
+const dotW = 11
+
+func lineClass(i int) string {
+	if i == 0 {
+		return "name"
+	}
+	return "small"
+}
 
 // lines puts writing into a box, from the upper left.
 func lines(x, y int, texts []string) []Text {
 	out := make([]Text, 0, len(texts))
 	for i, s := range texts {
-		class := "small"
-		if i == 0 {
-			class = "name"
-		}
-		out = append(out, Text{x + pad, y + pad + 10 + i*lineH, s, class})
+		out = append(out, Text{x + pad, y + pad + 10 + i*lineH, s, lineClass(i)})
 	}
 	return out
-}
-
-// rowH is the height of a layer of interfaces, with room for the lines below.
-const rowH = portH + 26
-
-// physical draws the nodes with their interfaces and returns where the lanes begin.
-func (a *arrange) physical() int {
-	var used [4]bool
-	deepest := 0
-	for i := range a.cols {
-		for l := range a.cols[i].layers {
-			used[l] = used[l] || len(a.cols[i].layers[l]) > 0
-		}
-		deepest = max(deepest, len(a.cols[i].tracks))
-	}
-	top := headerH + margin
-	y := top + 34
-	for l := range used {
-		if !used[l] {
-			continue
-		}
-		a.add(Box{ID: fmt.Sprintf("layer-%d", l), X: margin, Y: y, W: labelW, H: portH, Class: "layer",
-			Texts: lines(margin, y, []string{[]string{"Uplinks", "Bonds", "Bridges and VLANs", "SDN"}[l],
-				[]string{"network cards of the nodes", "cards that stand in for each other", "where guests and addresses are", "virtual networks"}[l]}),
-			Title: "layer"})
-		for i := range a.cols {
-			for j, p := range a.cols[i].layers[l] {
-				a.portBox(i, j, y, p)
-			}
-		}
-		y += rowH
-	}
-	bottom := y + deepest*4 + gap
-	for i := range a.cols {
-		c := &a.cols[i]
-		state := ""
-		if !c.node.Known {
-			state = " (interfaces unknown)"
-		}
-		b := Box{ID: fmt.Sprintf("node-%d", i), X: c.x, Y: top, W: c.w, H: bottom - top, Class: "node", Texts: []Text{{c.x + 12, top + 21, c.node.Name + state, "head"}},
-			Title: "node " + c.node.Name, Marks: a.marks["node:"+c.node.Name]}
-		b.Texts[0].S = fit(b.Texts[0].S, c.w-24-badgeWidth(b.Marks))
-		a.add(b)
-	}
-	for l := range a.out.Boxes { // interfaces lie within their node
-		if b := &a.out.Boxes[l]; b.Parent == "" && b.Class[:4] == "port" {
-			b.Parent = "node-" + b.ID[5:5+digits(b.ID[5:])]
-		}
-	}
-	return bottom + gap
-}
-
-func digits(s string) int {
-	n := 0
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
-	}
-	return n
-}
-
-func (a *arrange) portBox(i, j, y int, p *topology.Port) {
-	c := &a.cols[i]
-	x := c.content + j*(portW+gap)
-	texts := []string{p.Name}
-	detail := p.Kind
-	switch {
-	case p.BondMode != "":
-		detail = p.BondMode
-	case p.VLANAware:
-		detail = "VLANs " + p.VIDs
-	case p.VLAN > 0:
-		detail = "VLAN " + fmt.Sprint(p.VLAN)
-	}
-	if p.MTU > 0 && p.MTU != 1500 {
-		detail += " · MTU " + fmt.Sprint(p.MTU)
-	}
-	texts = append(texts, detail)
-	roles := ""
-	for _, r := range p.Roles {
-		roles += " " + string(r)
-	}
-	marks := a.marks["port:"+c.node.Name+"/"+p.Name]
-	b := Box{ID: fmt.Sprintf("port-%d-%s", i, p.Name), X: x, Y: y, W: portW, H: portH, Class: "port " + p.Kind, Texts: lines(x, y, texts),
-		Title: p.Kind + " " + p.Name + " of " + c.node.Name + ", carries:" + roles, Marks: marks}
-	b.Texts[0].S = fit(b.Texts[0].S, portW-2*pad-badgeWidth(marks))
-	a.add(b)
-	for _, o := range p.Over {
-		a.out.Lines = append(a.out.Lines, Line{From: b.ID, To: fmt.Sprintf("port-%d-%s", i, o), Class: "cable", Title: p.Name + " over " + o})
-	}
 }
 
 // place stacks the lanes below the nodes.
@@ -150,91 +77,100 @@ func (a *arrange) place(y int) {
 	for l := range a.lanes {
 		ln := &a.lanes[l]
 		ln.y = y
-		rows := 1
+		texts := a.laneTexts(ln.net)
+		height := 2*pad + len(texts)*lineH + 2
 		for i := range a.cols {
-			rows = max(rows, a.rows(i, len(ln.cells[i])))
-		}
-		texts := laneTexts(ln.net)
-		cellH := guestH
-		for i := range ln.cells {
-			for j := range ln.cells[i] {
-				cellH = max(cellH, 2*pad+len(ln.cells[i][j].texts)*lineH)
+			hosts := rowGap
+			for j := range ln.hosts[i] {
+				hosts += hostHeight(&ln.hosts[i][j]) + rowGap
 			}
+			rows := (len(ln.cells[i]) + a.cols[i].across - 1) / a.cols[i].across
+			height = max(height, hosts, rowGap+rows*(guestH+rowGap))
 		}
-		ln.h = max(rows*(cellH+gap)+gap, 2*pad+len(texts)*lineH+2)
-		zone := string(ln.net.Zone())
-		if zone == "" {
-			zone = "none"
-		}
+		ln.h = height
+		zone := zoneClass(ln.net.Zone())
 		id := fmt.Sprintf("lane-%d", l)
-		a.add(Box{ID: id, X: margin, Y: y, W: a.out.W - 2*margin, H: ln.h, Class: "lane zone-" + zone, Title: laneTitle(ln.net)})
-		marks := a.marks["network:"+ln.net.ID]
-		label := Box{ID: id + "-label", Parent: id, X: margin, Y: y, W: labelW, H: ln.h, Class: "label zone-" + zone, Texts: lines(margin+4, y, texts), Title: laneTitle(ln.net), Marks: marks}
-		label.Texts[0].S = fit(label.Texts[0].S, labelW-2*pad-8-badgeWidth(marks))
+		a.add(Box{ID: id, X: margin, Y: y, W: a.out.W - 2*margin, H: ln.h, Class: "lane " + zone, Title: laneTitle(ln.net)})
+		label := Box{ID: id + "-label", Parent: id, X: margin, Y: y, W: labelW, H: ln.h, Class: "label " + zone, Texts: lines(margin+6, y, texts), Title: laneTitle(ln.net),
+			Marks: a.marks["network:"+ln.net.ID]}
+		label.Texts[0].S = fit(label.Texts[0].S, "name", labelW-2*pad-10-badgeWidth(label.Marks))
 		a.add(label)
 		for i := range a.cols {
-			a.placeCells(i, ln, id, cellH)
+			a.placeHosts(i, ln, id)
+			a.placeCells(i, ln, id)
 		}
 		y += ln.h + laneGap
 	}
+	a.out.Bottom = y - laneGap
 	a.out.H = y
 }
 
-// rows is how many rows of boxes a column needs for n of them.
-func (a *arrange) rows(i, n int) int {
-	across := max(1, (a.cols[i].inner+gap)/(boxW+gap))
-	return (n + across - 1) / across
+func zoneClass(z topology.ZoneName) string {
+	if z == "" {
+		return "zone-none"
+	}
+	return "zone-" + string(z)
 }
 
-func (a *arrange) placeCells(i int, ln *lane, parent string, cellH int) {
+func hostHeight(k *cell) int { return max(2*pad+len(k.texts)*lineH-2, 30) }
+
+func (a *arrange) placeHosts(i int, ln *lane, parent string) {
+	y := ln.y + rowGap
+	for j := range ln.hosts[i] {
+		k := &ln.hosts[i][j]
+		h := hostHeight(k)
+		a.add(Box{ID: k.id, Parent: parent, X: a.cols[i].content, Y: y, W: hostW, H: h, Class: k.class, Texts: lines(a.cols[i].content, y, k.texts), Title: k.title})
+		a.out.Lines = append(a.out.Lines, Line{From: portID(i, k.port.Name), To: k.id, Class: "track " + zoneClass(ln.net.Zone()), Title: k.port.Name + " is in " + ln.net.Title()})
+		y += h + rowGap
+	}
+}
+
+func (a *arrange) placeCells(i int, ln *lane, parent string) {
 	c := &a.cols[i]
-	across := max(1, (c.inner+gap)/(boxW+gap))
 	for j := range ln.cells[i] {
 		k := &ln.cells[i][j]
-		x, y := c.content+(j%across)*(boxW+gap), ln.y+gap+(j/across)*(cellH+gap)
-		b := Box{ID: k.id, Parent: parent, X: x, Y: y, W: boxW, H: cellH, Class: k.class, Texts: lines(x, y, k.texts), Title: k.title}
+		x, y := c.guests+(j%c.across)*(guestW+gap), ln.y+rowGap+(j/c.across)*(guestH+rowGap)
+		b := Box{ID: k.id, Parent: parent, X: x, Y: y, W: guestW, H: guestH, Class: k.class, Texts: lines(x, y, k.texts), Title: k.title, Dots: k.dots}
 		if k.unit != nil {
-			for _, g := range k.unit.guests {
-				for _, m := range a.marks[fmt.Sprintf("guest:%d", g.ID)] {
-					if !slices.Contains(b.Marks, m) {
-						b.Marks = append(b.Marks, m)
-					}
-				}
-			}
-			for n := range k.unit.guests[0].Cards {
-				b.Dots = append(b.Dots, k.unit.guests[0].Cards[n].Firewall.State)
-			}
-			b.Dots = b.Dots[:min(len(b.Dots), 8)]
+			b.Marks = a.unitMarks(k.unit)
 		}
-		b.Texts[0].S = fit(b.Texts[0].S, boxW-2*pad-badgeWidth(b.Marks)-len(b.Dots)*9)
 		a.add(b)
-		if k.port != nil {
-			a.out.Lines = append(a.out.Lines, Line{From: fmt.Sprintf("port-%d-%s", i, k.port.Name), To: k.id, Class: "track", Title: k.port.Name + " is in " + ln.net.Title()})
-		}
 		if k.from != "" {
 			a.out.Lines = append(a.out.Lines, Line{From: k.from, To: k.id, Class: "wire", Title: k.title})
 		}
 	}
 }
 
-func laneTexts(n *topology.Network) []string {
+func (a *arrange) unitMarks(u *unit) []string {
+	var out []string
+	for _, g := range u.guests {
+		for _, m := range a.marks[fmt.Sprintf("guest:%d", g.ID)] {
+			if !slices.Contains(out, m) {
+				out = append(out, m)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (a *arrange) laneTexts(n *topology.Network) []string {
 	out := []string{n.Title()}
-	if len(n.Subnets) > 0 {
-		s := n.Subnets[0]
-		if len(n.Subnets) > 1 {
-			s += " · " + n.Subnets[1]
-		}
-		out = append(out, s)
+	if len(n.Subnets) > 0 && n.Subnets[0] != n.Title() {
+		out = append(out, strings.Join(n.Subnets[:min(len(n.Subnets), 2)], " · "))
 	}
-	zones := ""
-	for i, z := range n.Zones {
-		if i > 0 {
-			zones += " + "
-		}
-		zones += string(z.Name)
+	var zones []string
+	for _, z := range n.Zones {
+		zones = append(zones, string(z.Name))
 	}
-	if zones != "" {
-		out = append(out, zones)
+	if len(zones) > 0 {
+		out = append(out, strings.Join(zones, " + "))
+	}
+	if gw := a.gateways(n); gw != "" {
+		out = append(out, gw)
+	}
+	if peers := peersOf(n); peers != "" {
+		out = append(out, peers)
 	}
 	note := n.Comment
 	if n.Alias != "" {
@@ -243,13 +179,14 @@ func laneTexts(n *topology.Network) []string {
 	switch {
 	case n.Planned:
 		note = "planned, not applied"
-	case n.Tunnelled && note == "":
-		note = "VXLAN, unencrypted"
 	case n.Kind == "user-mode":
 		note = "QEMU translates, no firewall"
-	}
-	if peers := peersOf(n); peers != "" {
-		out = append(out, peers)
+	case n.Tunnelled && note == "":
+		note = "VXLAN, unencrypted"
+	case n.Tunnelled:
+		note += " · VXLAN"
+	case n.Local && note == "":
+		note = "never leaves its node"
 	}
 	if note != "" {
 		out = append(out, note)
@@ -257,22 +194,36 @@ func laneTexts(n *topology.Network) []string {
 	return out
 }
 
-// peersOf names the machines outside that storage is at.
+// gateways names the next hops of default routes that leave through a network.
+func (a *arrange) gateways(n *topology.Network) string {
+	var out []string
+	for i := range a.cols {
+		node := a.cols[i].node
+		for _, g := range node.Gateways {
+			hop, on, _ := strings.Cut(g, " on ")
+			if p, ok := node.Port(on); ok && p.Network == n.ID && !slices.Contains(out, hop) {
+				out = append(out, hop)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "gateway " + strings.Join(out, " ")
+}
+
+// peersOf names the storages that are reached through a network.
 func peersOf(n *topology.Network) string {
 	var seen []string
 	for _, u := range n.Uses {
-		if s := u.Detail; u.Role == topology.Storage && !slices.Contains(seen, s) {
-			seen = append(seen, s)
+		if u.Role == topology.Storage && !slices.Contains(seen, u.Detail) {
+			seen = append(seen, u.Detail)
 		}
 	}
 	if len(seen) == 0 {
 		return ""
 	}
-	s := "storage"
-	for _, p := range seen {
-		s += " " + p
-	}
-	return s
+	return "storage " + strings.Join(seen, " ")
 }
 
 func laneTitle(n *topology.Network) string {
@@ -283,12 +234,12 @@ func laneTitle(n *topology.Network) string {
 	return fmt.Sprintf("%s; %d guests", s, n.Guests)
 }
 
-// badgeWidth is the room that marks take at the upper right of a box: one badge with the first id, and how many more.
+// badgeWidth is the room that marks take: one badge with the first id, and how many more.
 func badgeWidth(marks []string) int {
 	if len(marks) == 0 {
 		return 0
 	}
-	return textWidth(badge(marks)) + 10
+	return textWidth(badge(marks), "badgetext") + 12
 }
 
 func badge(marks []string) string {

@@ -1,100 +1,139 @@
 package draw
 
-import "strings"
+import (
+	"slices"
+	"strconv"
 
-// route gives every line its corners: cables straight between layers, tracks down the left of a column, wires of guests down its right.
+	"github.com/castellan-project/castellan/internal/inventory/topology"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// route gives every line its corners: cables between layers, tracks down the left of a column, wires of guests down its right.
+// Lines run in the gaps only, so that none lies under a box.
 func (a *arrange) route() {
-	trackAt := map[int]int{}
-	wireAt := map[int]int{}
+	owner := make(map[string]int, len(a.out.Boxes)) // columns of ends, by id
+	for i := range a.cols {
+		c := &a.cols[i]
+		for l := range c.layers {
+			for _, p := range c.layers[l] {
+				owner[portID(i, p.Name)] = i
+			}
+		}
+		for l := range a.lanes {
+			for j := range a.lanes[l].cells[i] {
+				owner[a.lanes[l].cells[i][j].id] = i
+			}
+		}
+	}
+	last := a.lastInRow()
 	out := a.out.Lines[:0]
 	for _, l := range a.out.Lines {
 		from, ok1 := a.box[l.From]
 		to, ok2 := a.box[l.To]
-		if !ok1 || !ok2 {
-			continue
+		if !ok1 || !ok2 || from == to {
+			continue // an interface that is not drawn
 		}
-		f, t := &a.out.Boxes[from], &a.out.Boxes[to]
+		f, t, i := &a.out.Boxes[from], &a.out.Boxes[to], owner[l.From]
 		switch l.Class {
-		case "cable": // from above (the interface) to what it goes over, which is drawn higher
-			if f.Y == t.Y {
-				l.Points = side(f, t)
-				break
-			}
-			l.Points = vertical(f, t)
-		case "track":
-			i := a.columnOf(f.X)
-			c := &a.cols[i]
-			k := trackAt[i]
-			trackAt[i]++
-			x := c.left + (k%max(1, len(c.tracks)))*gutter
-			turn := f.Y + f.H + 6 + k*4
-			if low := a.find("node-"+itoa(i)).Y + a.find("node-"+itoa(i)).H - gap; turn < low-len(c.tracks)*4 {
-				turn = low - (len(c.tracks)-k)*4
-			}
-			fx := f.X + f.W/2
-			l.Points = [][2]int{{fx, f.Y + f.H}, {fx, turn}, {x, turn}, {x, t.Y + t.H/2}, {t.X, t.Y + t.H/2}}
+		case "cable":
+			l.Points = a.cable(i, f, t)
 		case "wire":
-			i := a.columnOf(f.X)
 			c := &a.cols[i]
-			k := wireAt[i]
-			wireAt[i]++
-			x := c.content + c.inner + gutter/2 + (k%max(1, c.wires))*gutter
-			// into the gap above the row, so that no box lies under the line
-			l.Points = [][2]int{{f.X + f.W - 12, f.Y}, {f.X + f.W - 12, f.Y - gap/2}, {x, f.Y - gap/2}, {x, t.Y - gap/2}, {t.X + t.W - 12, t.Y - gap/2}, {t.X + t.W - 12, t.Y}}
+			x := c.content + c.inner + pad + slices.Index(c.wires, l.From)*wireGap
+			l.Points = tidy(append(leave(f, x, last[l.From]), reversed(leave(t, x, last[l.To]))...))
+		default:
+			l.Points = a.track(i, f, t)
 		}
 		out = append(out, l)
 	}
 	a.out.Lines = out
 }
 
-// vertical connects two boxes of different rows with a line that turns between them.
-func vertical(f, t *Box) [][2]int {
-	upper, lower := t, f
-	if f.Y < t.Y {
-		upper, lower = f, t
-	}
-	ux, lx := upper.X+upper.W/2, lower.X+lower.W/2
-	mid := lower.Y - 12
-	return [][2]int{{lx, lower.Y}, {lx, mid}, {ux, mid}, {ux, upper.Y + upper.H}}
-}
-
-func side(f, t *Box) [][2]int {
-	y := f.Y + f.H + 8
-	return [][2]int{{f.X + f.W/2, f.Y + f.H}, {f.X + f.W/2, y}, {t.X + t.W/2, y}, {t.X + t.W/2, t.Y + t.H}}
-}
-
-func (a *arrange) columnOf(x int) int {
-	for i := range a.cols {
-		if x >= a.cols[i].x && x < a.cols[i].x+a.cols[i].w {
-			return i
+// lastInRow are the boxes with nothing between them and the wires.
+func (a *arrange) lastInRow() map[string]bool {
+	out := map[string]bool{}
+	for l := range a.lanes {
+		for i := range a.cols {
+			cells := a.lanes[l].cells[i]
+			for j := range cells {
+				out[cells[j].id] = j == len(cells)-1 || j%a.cols[i].across == a.cols[i].across-1
+			}
 		}
 	}
-	return 0
+	return out
 }
 
-func itoa(n int) string {
-	const d = "0123456789"
-	if n < 10 {
-		return d[n : n+1]
+// leave leads from the right edge of a box to the wire at x: straight, or around what stands there.
+func leave(b *Box, x int, free bool) [][2]int {
+	right, mid := b.X+b.W, b.Y+b.H/2
+	if free {
+		return [][2]int{{right, mid}, {x, mid}}
 	}
-	return itoa(n/10) + d[n%10:n%10+1]
+	below := b.Y + b.H + 4
+	return [][2]int{{right, mid}, {right + gap/2, mid}, {right + gap/2, below}, {x, below}}
 }
 
-// legend explains colours, dots and lines.
-func (a *arrange) legend() {
-	y := a.out.H + gap
-	items := []struct{ class, text string }{
-		{"zone-management", "management"}, {"zone-cluster", "cluster"}, {"zone-storage", "storage"}, {"zone-migration", "migration"}, {"zone-external", "external"},
-		{"zone-guest", "guests"}, {"dot-filtered", "filtered card"}, {"dot-unfiltered", "unfiltered card"}, {"dot-unknown", "state unknown"}, {"key-mark", "finding"},
-	}
-	x := margin
-	for _, it := range items {
-		w := textWidth(it.text) + 34
-		if x+w > a.out.W-margin {
-			x, y = margin, y+34
+func reversed(p [][2]int) [][2]int {
+	slices.Reverse(p)
+	return p
+}
+
+// track leads from an interface to the lane of its network: left in the gap below its layer, down, and to the right.
+func (a *arrange) track(i int, f, t *Box) [][2]int {
+	c := &a.cols[i]
+	k, turn := 0, 0
+	for n := range c.tracks {
+		if portID(i, c.tracks[n].port.Name) == f.ID {
+			k = n
 		}
-		a.add(Box{ID: "key-" + it.class, X: x, Y: y, W: w, H: 26, Class: "key " + it.class, Texts: []Text{{x + 24, y + 17, it.text, "small"}}, Title: "legend: " + strings.TrimPrefix(it.class, "zone-")})
-		x += w + gap
 	}
-	a.out.H = y + 26 + margin
+	for n := range c.tracks[:k] { // those before it in the same layer turn above
+		if c.tracks[n].layer == c.tracks[k].layer {
+			turn++
+		}
+	}
+	x, y := c.x+pad+k*trackGap, f.Y+f.H+10+turn*trackGap
+	fx := f.X + f.W/2 + 6 // cables have the middle
+	return tidy([][2]int{{fx, f.Y + f.H}, {fx, y}, {x, y}, {x, t.Y + t.H/2}, {t.X, t.Y + t.H/2}})
 }
+
+// cable leads from an interface up to what it goes over, in the places that were kept for it where it passes a layer.
+func (a *arrange) cable(i int, f, t *Box) [][2]int {
+	c := &a.cols[i]
+	lf, lt := layerOf(c, f.ID, i), layerOf(c, t.ID, i)
+	if lf == lt {
+		y := f.Y + f.H + 5
+		return tidy([][2]int{{f.X + f.W/2 - 6, f.Y + f.H}, {f.X + f.W/2 - 6, y}, {t.X + t.W/2 - 6, y}, {t.X + t.W/2 - 6, t.Y + t.H}})
+	}
+	if lf < lt { // the other way round
+		return reversed(a.cable(i, t, f))
+	}
+	name, over := c.name(f.ID, i), c.name(t.ID, i)
+	x, y := f.X+f.W/2, f.Y-8
+	points := [][2]int{{x, f.Y}}
+	for k := lf - 1; k > lt; k-- {
+		at, ok := c.at[passID(name, over, k)]
+		r, drawn := a.rowOf(k)
+		if !ok || !drawn {
+			continue
+		}
+		points = append(points, [2]int{x, y}, [2]int{at, y})
+		x, y = at, r.y-8
+	}
+	end := t.X + t.W/2
+	return tidy(append(points, [2]int{x, y}, [2]int{end, y}, [2]int{end, t.Y + t.H}))
+}
+
+func (c *column) name(id string, i int) string { return id[len(portID(i, "")):] }
+
+func layerOf(c *column, id string, i int) int {
+	p, ok := c.node.Port(c.name(id, i))
+	if !ok {
+		return 0
+	}
+	return min(max(int(p.Layer), int(topology.LayerUplink)), int(topology.LayerVNet))
+}
+
+// tidy leaves out points that are the same as the one before.
+func tidy(p [][2]int) [][2]int { return slices.Compact(p) }
