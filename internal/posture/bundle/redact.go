@@ -113,6 +113,23 @@ func (r *redactor) learnCluster(f *posture.Facts) {
 			r.addName("realm", m.ID)
 		}
 	}
+	for _, e := range f.Identity.Entries.Value {
+		if pool, ok := strings.CutPrefix(e.Path, "/pool/"); ok {
+			for part := range strings.SplitSeq(pool, "/") {
+				r.addName("pool", part)
+			}
+		}
+	}
+	for _, s := range f.Backups.Storages.Value {
+		r.addName("storage", s.ID)
+	}
+	for _, l := range f.Guests.Lives.Value {
+		r.addName("person", l.Owner)
+		r.addName("purpose", l.Purpose)
+		for _, t := range l.Tags {
+			r.addName("tag", t)
+		}
+	}
 	for _, g := range f.Guests.QEMU.Value {
 		r.addName("guest", g.Name)
 	}
