@@ -76,14 +76,14 @@ const (
 	margin   = 24
 	lineH    = 15
 	pad      = 8
-	labelW   = 226
+	labelW   = 212
 	guestW   = 150
 	guestH   = 42
-	hostW    = 140
+	hostW    = 158
 	gap      = 10 // between boxes in a row
 	rowGap   = 14 // between rows of boxes: room for a badge and a line
 	laneGap  = 6
-	trackGap = 5
+	trackGap = 4
 	wireGap  = 8
 	headerH  = 74
 )

@@ -155,31 +155,35 @@ func (a *arrange) columns() {
 	}
 }
 
-// sortLayers puts each card below what it belongs to, so that the lines do not cross.
+// sortLayers puts each card below what it belongs to, so that the lines do not cross: bridges by name, then bonds and cards by
+// their bridge, cards of vnets only to the right of these.
 func (c *column) sortLayers() {
-	above := map[string]int{} // position of what an interface carries
-	for layer := 3; layer >= 0; layer-- {
+	const step = 1024 // more than a bridge has ports
+	rank := map[string]int{}
+	next := 0
+	for _, layer := range []int{2, 1, 3, 0} {
 		ports := c.layers[layer]
-		rank := func(p *topology.Port) int {
-			if r, ok := above[p.Name]; ok {
+		at := func(p *topology.Port) int {
+			if r, ok := rank[p.Name]; ok {
 				return r
 			}
-			return 1 << 20
+			return 1 << 30
 		}
 		slices.SortStableFunc(ports, func(x, y *topology.Port) int {
-			if d := rank(x) - rank(y); d != 0 {
+			if d := at(x) - at(y); d != 0 {
 				return d
 			}
 			return strings.Compare(x.Name, y.Name)
 		})
-		for i, p := range ports {
-			at := i * 64
-			if r, ok := above[p.Name]; ok {
-				at = r
+		for _, p := range ports {
+			base, ok := rank[p.Name]
+			if !ok {
+				base = next
+				next += step
 			}
 			for j, o := range p.Over {
-				if _, ok := above[o]; !ok {
-					above[o] = at + min(j, 63)
+				if _, ok := rank[o]; !ok {
+					rank[o] = base + min(j, step-1)
 				}
 			}
 		}
@@ -230,7 +234,7 @@ func (a *arrange) fill() {
 					far[at] = make([][]cell, len(a.cols))
 				}
 				far[at][c] = append(far[at][c], cell{id: fmt.Sprintf("%s-in-%d", u.id, at), from: u.id, class: "far", dots: dots(u, other),
-					texts: []string{"↔ " + unitName(u)}, title: unitName(u) + " is in " + a.lanes[at].net.Title() + " as well"})
+					texts: farTexts(u), title: unitName(u) + " is in " + a.lanes[at].net.Title() + " as well"})
 			}
 		}
 	}
@@ -257,9 +261,9 @@ func (a *arrange) hosts(i int, index map[string]int) {
 			l := &a.lanes[at]
 			c := cell{id: fmt.Sprintf("host-%d-%s", i, p.Name), port: p, class: "host", title: n.Name + " in " + l.net.Title()}
 			c.texts = append([]string{p.Name}, p.Addresses[:min(len(p.Addresses), 2)]...)
-			if roles := usesOf(l.net, n.Name, p.Name); roles != "" {
-				c.texts = append(c.texts, roles)
-				c.title += ": " + roles
+			if roles := usesOf(l.net, n.Name, p.Name); len(roles) > 0 {
+				c.texts = append(c.texts, wrap(roles, " · ", hostW-2*pad)...)
+				c.title += ": " + strings.Join(roles, ", ")
 			}
 			l.hosts[i] = append(l.hosts[i], c)
 			a.cols[i].tracks = append(a.cols[i].tracks, track{p, layer, at})
@@ -270,7 +274,7 @@ func (a *arrange) hosts(i int, index map[string]int) {
 }
 
 // usesOf names what a node does in a network.
-func usesOf(n *topology.Network, node, iface string) string {
+func usesOf(n *topology.Network, node, iface string) []string {
 	var out []string
 	for _, u := range n.Uses {
 		word := map[topology.Role]string{topology.Management: "mgmt", topology.Corosync: "corosync " + strings.TrimPrefix(u.Detail, "link "), topology.Storage: "storage",
@@ -279,7 +283,15 @@ func usesOf(n *topology.Network, node, iface string) string {
 			out = append(out, word)
 		}
 	}
-	return strings.Join(out, " · ")
+	return out
+}
+
+// farTexts is what stands in a further lane of a unit.
+func farTexts(u *unit) []string {
+	if len(u.guests) == 1 {
+		return []string{"↔ " + itoa(u.guests[0].ID), u.guests[0].Name}
+	}
+	return []string{"↔ " + unitName(u)}
 }
 
 func unitName(u *unit) string {

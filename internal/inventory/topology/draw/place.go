@@ -157,18 +157,14 @@ func (a *arrange) unitMarks(u *unit) []string {
 func (a *arrange) laneTexts(n *topology.Network) []string {
 	out := []string{n.Title()}
 	if len(n.Subnets) > 0 && n.Subnets[0] != n.Title() {
-		out = append(out, strings.Join(n.Subnets[:min(len(n.Subnets), 2)], " · "))
+		out = append(out, n.Subnets[:min(len(n.Subnets), 2)]...)
 	}
 	var zones []string
 	for _, z := range n.Zones {
 		zones = append(zones, string(z.Name))
 	}
-	if len(zones) > 0 {
-		out = append(out, strings.Join(zones, " + "))
-	}
-	if gw := a.gateways(n); gw != "" {
-		out = append(out, gw)
-	}
+	out = append(out, wrap(zones, " + ", labelW-2*pad-10)...)
+	out = append(out, a.gateways(n)...)
 	if peers := peersOf(n); peers != "" {
 		out = append(out, peers)
 	}
@@ -195,21 +191,18 @@ func (a *arrange) laneTexts(n *topology.Network) []string {
 }
 
 // gateways names the next hops of default routes that leave through a network.
-func (a *arrange) gateways(n *topology.Network) string {
+func (a *arrange) gateways(n *topology.Network) []string {
 	var out []string
 	for i := range a.cols {
 		node := a.cols[i].node
 		for _, g := range node.Gateways {
 			hop, on, _ := strings.Cut(g, " on ")
-			if p, ok := node.Port(on); ok && p.Network == n.ID && !slices.Contains(out, hop) {
-				out = append(out, hop)
+			if p, ok := node.Port(on); ok && p.Network == n.ID && !slices.Contains(out, "gateway "+hop) {
+				out = append(out, "gateway "+hop)
 			}
 		}
 	}
-	if len(out) == 0 {
-		return ""
-	}
-	return "gateway " + strings.Join(out, " ")
+	return out[:min(len(out), 2)]
 }
 
 // peersOf names the storages that are reached through a network.

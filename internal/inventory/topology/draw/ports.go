@@ -19,7 +19,8 @@ type item struct {
 
 const (
 	passW   = 4
-	portMin = 52
+	portGap = 7
+	portMin = 48
 	portMax = 132
 )
 
@@ -88,9 +89,9 @@ func (c *column) arrangeItems(a *arrange) {
 }
 
 func (c *column) layerWidth(l int) int {
-	w := -gap
+	w := -portGap
 	for _, it := range c.items[l] {
-		w += it.w + gap
+		w += it.w + portGap
 	}
 	return max(w, 0)
 }
@@ -119,12 +120,12 @@ func (c *column) spread() {
 		x := c.content
 		for i, it := range items {
 			left[i] = max(x, want[it.id]-it.w/2)
-			x = left[i] + it.w + gap
+			x = left[i] + it.w + portGap
 		}
 		limit := c.content + c.inner
 		for i := len(items) - 1; i >= 0; i-- {
 			left[i] = min(left[i], limit-items[i].w)
-			limit = left[i] - gap
+			limit = left[i] - portGap
 			c.at[items[i].id] = left[i] + items[i].w/2
 		}
 	}
@@ -184,7 +185,7 @@ func (a *arrange) physical() int {
 }
 
 func (a *arrange) layerLabel(l, y, h int) {
-	names := [4][2]string{{"Uplinks", "network cards of the nodes"}, {"Bonds", "cards that stand in for one another"},
+	names := [4][2]string{{"Uplinks", "network cards of the nodes"}, {"Bonds", "cards that act as one"},
 		{"Bridges and VLANs", "what guests plug into"}, {"SDN", "virtual networks"}}
 	a.add(Box{ID: fmt.Sprintf("layer-%d", l), X: margin, Y: y, W: labelW, H: h, Class: "layer", Texts: lines(margin, y, names[l][:]), Title: "layer " + names[l][0]})
 }

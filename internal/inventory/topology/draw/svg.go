@@ -24,15 +24,15 @@ text{fill:var(--fg)}.small{fill:var(--dim);font-size:11px}.name{font-weight:700;
 rect{fill:var(--box);stroke:var(--edge)}.node>rect{fill:var(--node)}.lane>rect{stroke:none}.label>rect,.layer>rect{stroke:none;fill:none}
 .notes>rect{fill:none;stroke:var(--edge)}.host>rect{stroke-width:1.5;stroke:var(--fg)}.group>rect{stroke-width:3}.template>rect,.far>rect{stroke-dasharray:4 3}.lxc>rect{rx:14px}
 path{fill:none;stroke:var(--edge);stroke-width:1.6}.wire path,path.wire{stroke:var(--wire);stroke-width:2}.rule{stroke:var(--edge);stroke-width:1;stroke-dasharray:2 5}
-.filtered{fill:var(--good);stroke:none}.unfiltered,rect.unfiltered{fill:var(--bad);stroke:none}.unknown{fill:none;stroke:var(--unk);stroke-width:2}
-rect.badge{fill:var(--mark);stroke:none;stroke-dasharray:none}.badgetext{fill:var(--marktext);font-size:10px;font-weight:700}
+.filtered{fill:var(--good);stroke:none}rect.unfiltered{fill:var(--bad);stroke:none;rx:1px}.unknown{fill:none;stroke:var(--unk);stroke-width:2}
+rect.badge{fill:var(--mark);stroke:none;rx:5px}.badgetext{fill:var(--marktext);font-size:10px;font-weight:700}
 `
 
 // zoneStyle gives each zone its colours.
 func zoneStyle() string {
 	var b strings.Builder
 	for _, z := range []string{"management", "cluster", "storage", "migration", "external", "guest", "none"} {
-		fmt.Fprintf(&b, ".lane.zone-%[1]s>rect,.key.zone-%[1]s>rect{fill:var(--%[1]s)}.key.zone-%[1]s>rect{stroke:var(--%[1]s-line)}.track.zone-%[1]s path{stroke:var(--%[1]s-line)}rect.path-%[1]s{fill:var(--%[1]s-line);stroke:none}\n", z)
+		fmt.Fprintf(&b, ".lane.zone-%[1]s>rect,.key.zone-%[1]s>rect{fill:var(--%[1]s)}.key.zone-%[1]s>rect{stroke:var(--%[1]s-line)}.track.zone-%[1]s path{stroke:var(--%[1]s-line)}rect.path-%[1]s{fill:var(--%[1]s-line);stroke:none;rx:1px}\n", z)
 	}
 	return b.String()
 }
@@ -143,7 +143,7 @@ func (x *Box) sample(b *bufio.Writer) {
 		fmt.Fprintf(b, `<path class="wire" d="M%d %dh16"/>`, x.X+8, x.Y+13)
 	default:
 		if z, ok := strings.CutPrefix(kind, "zone-"); ok {
-			fmt.Fprintf(b, `<rect class="path-%s" x="%d" y="%d" width="16" height="4"/>`, z, x.X+8, x.Y+11)
+			fmt.Fprintf(b, `<path d="M%d %dh16" style="stroke:var(--%s-line);stroke-width:4"/>`, x.X+8, x.Y+13, z)
 		}
 	}
 }

@@ -111,3 +111,16 @@ func clean(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "?"))
 }
+
+// wrap joins words to lines of a width.
+func wrap(words []string, sep string, width int) []string {
+	var out []string
+	for _, w := range words {
+		if n := len(out) - 1; n >= 0 && textWidth(out[n]+sep+w, "small") <= width {
+			out[n] += sep + w
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
+}
