@@ -76,7 +76,7 @@ func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*invento
 	if err != nil {
 		return exit(ExitTarget, err)
 	}
-	defer o.close()
+	defer o.close() //nolint:errcheck // it was only read
 	c, err := readCluster(o.reader, e.release)
 	if err != nil {
 		return exit(ExitTarget, fmt.Errorf("cannot read a cluster from %s: %w", e.name(), err))

@@ -135,7 +135,7 @@ func (a *app) printFinding(f *lint.Finding) {
 // effectText names the outcomes, once when they are the same.
 func effectText(e lint.Effect) string {
 	switch {
-	case e.IPTables == e.NFTables && e.IPTables == lint.None:
+	case e == lint.Effect{IPTables: lint.None, NFTables: lint.None}:
 		return ""
 	case e.IPTables == e.NFTables:
 		return string(e.IPTables)

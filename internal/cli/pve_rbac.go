@@ -39,7 +39,7 @@ func (a *app) withPrincipals(ctx context.Context, e *estateFlags, use func(*prin
 	if err != nil {
 		return exit(ExitTarget, err)
 	}
-	defer o.close()
+	defer o.close() //nolint:errcheck // it was only read
 	p, err := readPrincipals(o.reader, e.release)
 	if err != nil {
 		if host.NotExist(err) {

@@ -81,7 +81,7 @@ func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.
 	if err != nil {
 		return nil, err
 	}
-	defer o.close()
+	defer o.close() //nolint:errcheck // it was only read
 	f, err := collect.Run(o.reader, o.desc, collect.All(t.backends...))
 	if err == nil && o.partial != nil {
 		f.Target.Unread, f.Target.Limits = o.partial()

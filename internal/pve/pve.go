@@ -34,7 +34,7 @@ type Problem struct {
 
 func (p Problem) String() string { return fmt.Sprintf("%d: %s (%s)", p.Line, p.Text, p.Effect) }
 
-// Warnf, Skipf and Abortf make problems.
+// Warnf says that PVE warns about a line and keeps it.
 func Warnf(line int, format string, args ...any) Problem {
 	return Problem{Line: line, Text: fmt.Sprintf(format, args...), Effect: Warned}
 }

@@ -85,7 +85,7 @@ func (s *Server) identity(r *http.Request, m *apischema.Method) (string, *failur
 	}
 	for _, sep := range []string{"=", " "} {
 		if v, ok := strings.CutPrefix(auth, "PVEAPIToken"+sep); ok {
-			return s.byToken(r, v)
+			return s.byToken(v)
 		}
 	}
 	if m != nil && m.User == "world" {
@@ -110,7 +110,7 @@ func (s *Server) byTicket(r *http.Request, m *apischema.Method, value string) (s
 	return user, nil
 }
 
-func (s *Server) byToken(r *http.Request, value string) (string, *failure) {
+func (s *Server) byToken(value string) (string, *failure) {
 	value, _, _ = strings.Cut(value, ";")
 	if v, err := url.PathUnescape(value); err == nil {
 		value = v

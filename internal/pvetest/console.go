@@ -168,7 +168,7 @@ func websocket(s *Server, c *call) (any, *failure) {
 		return nil, fail(http.StatusInternalServerError, "%v", err)
 	}
 	c.done = true
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // the session is over
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + websocketGUID))
 	fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: %s\r\n", base64.StdEncoding.EncodeToString(sum[:]))
 	if strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "binary") {

@@ -17,8 +17,8 @@ type handler func(*Server, *call) (any, *failure)
 
 // handlers are the methods that are answered, by the names of the schema.
 func handlers() map[string]handler {
-	sectionsOf := func(file, id string, repeated ...string) handler {
-		return func(s *Server, c *call) (any, *failure) { return s.list(c, file, id, repeated...), nil }
+	sectionsOf := func(file, id string) handler {
+		return func(s *Server, c *call) (any, *failure) { return s.list(c, file, id), nil }
 	}
 	fw := func(of func(*call) string, part string) handler {
 		return func(s *Server, c *call) (any, *failure) { return s.firewall(c, of(c), part) }

@@ -262,7 +262,7 @@ func send(c *call, status int, reason string, text []byte, truncate bool) {
 		c.w.WriteHeader(status)
 		return
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // the session is over
 	reason = strings.Join(strings.Fields(reason), " ")
 	fmt.Fprintf(rw, "HTTP/1.1 %d %s\r\nCache-Control: max-age=0\r\nConnection: close\r\nServer: pve-api-daemon/3.0\r\nContent-Length: %d\r\n"+
 		"Content-Type: application/json;charset=UTF-8\r\nPragma: no-cache\r\n\r\n", status, reason, len(text))

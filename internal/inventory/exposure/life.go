@@ -108,7 +108,7 @@ func (l *Life) labels(c *guestcfg.Config) {
 // label is a table: words for who a guest belongs to, what it is for and until when.
 func label(name string) string {
 	switch strings.ToLower(name) {
-	case "owner", "contact", "responsible", "team", "besitzer", "verantwortlich", "responsable", "propriétaire":
+	case "owner", "contact", "responsible", "team", "besitzer", "verantwortlich", "responsable", "propriétaire": //nolint:misspell // other languages
 		return "owner"
 	case "purpose", "service", "role", "usage", "function", "zweck", "but", "fonction":
 		return "purpose"

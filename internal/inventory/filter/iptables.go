@@ -338,7 +338,7 @@ func (p *perl) unfiltered(c *nic, m Missing, d direction, family int) Reason {
 		m := p.plan(family).unplugged[d][c]
 		return Reason{File: p.node.clusterPath, Line: m.line, Rule: "not filtered: " + m.text}
 	}
-	return Reason{File: c.guest.path, Line: line(c.guest.file, "enable"), Rule: "not filtered: " + string(m) + " is off"}
+	return Reason{File: c.guest.path, Line: enableLine(c.guest.file), Rule: "not filtered: " + string(m) + " is off"}
 }
 
 // guestOptions are the steps before the rules of a guest (ruleset_create_vm_chain).
@@ -350,9 +350,9 @@ func (p *perl) guestOptions(b *builder, nic *nic, d direction) {
 	}
 	if fw.On("dhcp", true) {
 		_, why := optionReason(path, fw, "dhcp", "1")
-		s := fromTo(netset.ProtoUDP, server, client, client)
+		s := udpFromTo(server, client, client)
 		if d == out {
-			s = fromTo(netset.ProtoUDP, client, server, server)
+			s = udpFromTo(client, server, server)
 		}
 		b.add(Accept, why, b.any(services(s)))
 	}

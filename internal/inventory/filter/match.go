@@ -158,7 +158,7 @@ func to(proto uint8, from, last uint16) netset.Services {
 	return netset.PortService(proto, netset.AnyPorts(), netset.PortRange(from, last))
 }
 
-// fromTo is the packets of a protocol from one port to a range.
-func fromTo(proto uint8, source, from, last uint16) netset.Services {
-	return netset.PortService(proto, netset.PortRange(source, source), netset.PortRange(from, last))
+// udpFromTo is the packets of UDP from one port to a range.
+func udpFromTo(source, from, last uint16) netset.Services {
+	return netset.PortService(netset.ProtoUDP, netset.PortRange(source, source), netset.PortRange(from, last))
 }

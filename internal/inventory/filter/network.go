@@ -272,9 +272,9 @@ func (n *Network) Forget(e Endpoint) {
 func (n *Network) Unfiltered(from, to Endpoint) Reason {
 	switch {
 	case !n.Enabled:
-		return Reason{File: n.files.clusterPath, Line: line(n.files.cluster, "enable"), Rule: "not filtered: the firewall of the cluster is off"}
+		return Reason{File: n.files.clusterPath, Line: enableLine(n.files.cluster), Rule: "not filtered: the firewall of the cluster is off"}
 	case (from.Kind == Host || to.Kind == Host) && !n.HostEnabled:
-		return Reason{File: n.files.hostPath, Line: line(n.files.host, "enable"), Rule: "not filtered: the firewall of the node is off"}
+		return Reason{File: n.files.hostPath, Line: enableLine(n.files.host), Rule: "not filtered: the firewall of the node is off"}
 	}
 	return Reason{Rule: "not filtered: no filter stands on the way"}
 }

@@ -98,10 +98,10 @@ func (x *rust) hostIn(iface string, _ bool, family int) *Stage {
 	x.management(b)
 	b.fixed(Accept, "corosync: udp 5405-5412", b.any(services(to(netset.ProtoUDP, 5405, 5412))))
 	b.doReject(b.any(services(to(netset.ProtoUDP, 135, 135), to(netset.ProtoUDP, 137, 139), to(netset.ProtoUDP, 445, 445),
-		fromTo(netset.ProtoUDP, 137, 1024, 65535),
+		udpFromTo(137, 1024, 65535),
 		to(netset.ProtoTCP, 135, 135), to(netset.ProtoTCP, 139, 139), to(netset.ProtoTCP, 445, 445))), built("default: SMB"))
 	b.fixed(Drop, "default: UPnP", b.any(services(to(netset.ProtoUDP, 1900, 1900))))
-	b.fixed(Drop, "default: DNS answers", b.any(services(fromTo(netset.ProtoUDP, 53, 0, 65535))))
+	b.fixed(Drop, "default: DNS answers", b.any(services(udpFromTo(53, 0, 65535))))
 	x.helpers(b)
 	if family == 6 {
 		b.onOff(x.node.host, x.node.hostPath, "ndp", "1", b.any(services(icmp(6, ndpTypes(in)...))))
@@ -230,7 +230,7 @@ func (x *rust) guest(c *nic, d direction, family int) *Stage {
 	b := &builder{family: family}
 	b.allowICMP()
 	if m, _ := x.missing(c, d, family); m != "" {
-		b.add(Accept, Reason{File: c.guest.path, Line: line(c.guest.file, "enable"), Rule: "not filtered: " + string(m) + " is off"}, b.any())
+		b.add(Accept, Reason{File: c.guest.path, Line: enableLine(c.guest.file), Rule: "not filtered: " + string(m) + " is off"}, b.any())
 		return &Stage{Name: name, Family: family, Steps: b.steps}
 	}
 	fw, path := c.guest.file, c.guest.path
@@ -258,9 +258,9 @@ func (x *rust) guest(c *nic, d direction, family int) *Stage {
 // dhcp is both versions of it, in each family.
 func dhcp(d direction) netset.Services {
 	if d == in {
-		return fromTo(netset.ProtoUDP, 67, 68, 68).Union(fromTo(netset.ProtoUDP, 547, 546, 546))
+		return udpFromTo(67, 68, 68).Union(udpFromTo(547, 546, 546))
 	}
-	return fromTo(netset.ProtoUDP, 68, 67, 67).Union(fromTo(netset.ProtoUDP, 546, 547, 547))
+	return udpFromTo(68, 67, 67).Union(udpFromTo(546, 547, 547))
 }
 
 // guestSource are the filters of what a guest claims to be. The set ipfilter-netN counts with "ipfilter: 1" only, and

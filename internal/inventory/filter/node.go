@@ -306,8 +306,9 @@ func (f *nodeFiles) enabled(now time.Time, backend Backend) bool {
 
 func (f *nodeFiles) hostEnabled() bool { return f.host.On("enable", true) }
 
-func line(f *firewall.File, option string) int {
-	o, _ := f.Option(option)
+// enableLine is where a file says enable, 0 when it does not.
+func enableLine(f *firewall.File) int {
+	o, _ := f.Option("enable")
 	return o.Line
 }
 

@@ -44,11 +44,11 @@ func (p *perl) plan(family int) *plan {
 	p.plans[i] = pl
 	if p.node.hostEnabled() {
 		for d := in; d <= out; d++ {
-			p.groupLines(p.node.host.Rules, nil, false, family, func(r *firewall.Rule) bool {
+			p.groupLines(p.node.host.Rules, nil, false, func(r *firewall.Rule) bool {
 				pl.lost[d][r] = pl.use(p, r.Action, d, family) != mishap{}
 				return true
 			})
-			p.groupLines(p.node.cluster.Rules, nil, true, family, func(r *firewall.Rule) bool {
+			p.groupLines(p.node.cluster.Rules, nil, true, func(r *firewall.Rule) bool {
 				pl.lost[d][r] = pl.use(p, r.Action, d, family) != mishap{}
 				return true
 			})
@@ -63,7 +63,7 @@ func (p *perl) plan(family int) *plan {
 }
 
 // groupLines calls use for the GROUP lines that count, until it returns false.
-func (p *perl) groupLines(rules []firewall.Rule, local *firewall.File, own bool, family int, use func(*firewall.Rule) bool) {
+func (p *perl) groupLines(rules []firewall.Rule, local *firewall.File, own bool, use func(*firewall.Rule) bool) {
 	sc := p.scope(local, own)
 	for i := range rules {
 		r := &rules[i]
@@ -87,7 +87,7 @@ func (p *perl) planGuest(pl *plan, g *guestFiles, family int) {
 		netid := "net" + strconv.Itoa(c.Net)
 		for d := in; d <= out; d++ {
 			if died == (mishap{}) {
-				p.groupLines(g.file.Rules, g.file, false, family, func(r *firewall.Rule) bool {
+				p.groupLines(g.file.Rules, g.file, false, func(r *firewall.Rule) bool {
 					if !given(r.Iface) || r.Iface == netid {
 						died = pl.use(p, r.Action, d, family)
 					}

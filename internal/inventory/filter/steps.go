@@ -110,11 +110,11 @@ func (b *builder) policy(v Verdict, why Reason) {
 	}
 	smb := b.any(services(
 		to(netset.ProtoUDP, 135, 135), to(netset.ProtoUDP, 445, 445), to(netset.ProtoUDP, 137, 139),
-		fromTo(netset.ProtoUDP, 137, 1024, 65535),
+		udpFromTo(137, 1024, 65535),
 		to(netset.ProtoTCP, 135, 135), to(netset.ProtoTCP, 139, 139), to(netset.ProtoTCP, 445, 445)))
 	b.rejectBox(smb, tail(v, "SMB", why))
 	b.add(Drop, tail(v, "UPnP and DNS answers", why),
-		b.any(services(to(netset.ProtoUDP, 1900, 1900), fromTo(netset.ProtoUDP, 53, 0, 65535))))
+		b.any(services(to(netset.ProtoUDP, 1900, 1900), udpFromTo(53, 0, 65535))))
 	b.rejectBox(b.any(), why)
 }
 

@@ -78,13 +78,13 @@ func (v *fwView) nftables(node string) bool {
 func (v *fwView) card(f *posture.FirewallFacts, g *inventory.Guest, fg posture.FirewallGuest, nic guestcfg.NIC) posture.FirewallCard {
 	k := posture.FirewallCard{Guest: g.ID, Name: nic.Key, Title: g.Title() + " " + nic.Key, Node: g.Node, Bridge: nic.Bridge,
 		Template: fg.Template.Value, Flag: nic.Firewall}
-	k.Filtered, k.Missing = v.filtered(f, g, nic)
+	k.Filtered, k.Missing = v.filtered(g, nic)
 	k.IPFilterSet, k.IPFilter = v.sourceCheck(g, fg, nic)
 	return k
 }
 
 // filtered says whether a card is filtered, and else the first of the switches that is off.
-func (v *fwView) filtered(f *posture.FirewallFacts, g *inventory.Guest, nic guestcfg.NIC) (posture.Fact[bool], posture.Fact[string]) {
+func (v *fwView) filtered(g *inventory.Guest, nic guestcfg.NIC) (posture.Fact[bool], posture.Fact[string]) {
 	unknown := func(err error) (posture.Fact[bool], posture.Fact[string]) {
 		return posture.Unknown[bool](err, g.Firewall.Path), posture.Unknown[string](err, g.Firewall.Path)
 	}

@@ -207,7 +207,7 @@ func (p watchedPort) fill(e *posture.FirewallExposure, entries4, entries6 []fwEn
 	s4, s6 := scopes.of(four), scopes.of(six)
 	both := four.Union(six)
 	e.Sources = posture.Known(listed(four, six), posture.Configured, source)
-	why := append(why4, why6...)
+	why := slices.Concat(why4, why6)
 	slices.Sort(why)
 	e.Rules = posture.Known(slices.Compact(why), posture.Configured, source)
 	e.Public = posture.Known(scopes.public.Overlaps(both), posture.Configured, source)

@@ -236,7 +236,7 @@ func (c *Client) once(ctx context.Context, method, resource string, form url.Val
 	if err != nil {
 		return nil, fail(plain(err))
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // it was only read
 	text, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	switch {
 	case resp.StatusCode >= 400:

@@ -148,7 +148,7 @@ func (r *Rule) strictValues() string {
 }
 
 func strictReference(s string) bool {
-	name := s
+	var name string
 	if IsSet(s) {
 		_, name = SetName(s)
 	} else {

@@ -78,8 +78,8 @@ func (p *parser) file(name string, b []byte, depth int) {
 	rest := string(b)
 	for len(rest) > 0 {
 		start := n + 1
-		line, joined, used := "", 0, 0
-		line, rest, used, joined = logical(rest)
+		line, after, used, joined := logical(rest)
+		rest = after
 		n += used
 		if joined > 0 {
 			p.warn(name, start, "the line goes on after a backslash: ifupdown joins the lines, PVE does not and loses the rest of the stanza in the web interface")

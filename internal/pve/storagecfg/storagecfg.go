@@ -186,43 +186,43 @@ func storage(s pve.Section) (Storage, []pve.Problem) {
 }
 
 // content resolves the content types; those that the type of storage cannot hold are ignored.
-func (st *Storage) content(s pve.Section) []pve.Problem {
-	able, usual := contents(s.Type)
-	v, ok := s.Get("content")
+func (s *Storage) content(sec pve.Section) []pve.Problem {
+	able, usual := contents(sec.Type)
+	v, ok := sec.Get("content")
 	if !ok {
-		st.Content = usual
+		s.Content = usual
 		return nil
 	}
 	var problems []pve.Problem
-	st.ContentSet = true
+	s.ContentSet = true
 	for _, c := range pve.List(v) {
 		switch {
 		case !slices.Contains(able, c):
-			problems = append(problems, pve.Skipf(s.LineOf("content"), "a storage of the type %s cannot hold %q", s.Type, short(c)))
-		case c != "none" && !slices.Contains(st.Content, c):
-			st.Content = append(st.Content, c)
+			problems = append(problems, pve.Skipf(sec.LineOf("content"), "a storage of the type %s cannot hold %q", sec.Type, short(c)))
+		case c != "none" && !slices.Contains(s.Content, c):
+			s.Content = append(s.Content, c)
 		}
 	}
-	slices.Sort(st.Content)
-	if len(st.Content) == 0 && !slices.Contains(able, "none") {
+	slices.Sort(s.Content)
+	if len(s.Content) == 0 && !slices.Contains(able, "none") {
 		// PVE refuses the value, and with no value the default counts.
-		st.Content, st.ContentSet = usual, false
-		problems = append(problems, pve.Skipf(s.LineOf("content"), "a storage of the type %s has to hold something; the default counts", s.Type))
+		s.Content, s.ContentSet = usual, false
+		problems = append(problems, pve.Skipf(sec.LineOf("content"), "a storage of the type %s has to hold something; the default counts", sec.Type))
 	}
 	return problems
 }
 
-func (st *Storage) retention(s pve.Section) []pve.Problem {
-	if v, ok := s.Get("prune-backups"); ok {
+func (s *Storage) retention(sec pve.Section) []pve.Problem {
+	if v, ok := sec.Get("prune-backups"); ok {
 		r, err := pve.ParseRetention(v)
 		if err != nil {
-			return []pve.Problem{pve.Skipf(s.LineOf("prune-backups"), "%s: %v", s.ID, err)}
+			return []pve.Problem{pve.Skipf(sec.LineOf("prune-backups"), "%s: %v", sec.ID, err)}
 		}
-		st.Retention, st.RetentionSet = r, true
+		s.Retention, s.RetentionSet = r, true
 		return nil
 	}
-	if n, err := strconv.Atoi(s.Value("maxfiles")); err == nil && n >= 0 {
-		st.Retention, st.RetentionSet = pve.Retention{Last: n}, true
+	if n, err := strconv.Atoi(sec.Value("maxfiles")); err == nil && n >= 0 {
+		s.Retention, s.RetentionSet = pve.Retention{Last: n}, true
 	}
 	return nil
 }
