@@ -217,6 +217,7 @@ func testHost(t *testing.T, m *machine) {
 		"--profile", "profile.yaml", "--format", "json", "--quiet"})
 	compare(t, "image", expectations(t, "image-"+variant), image)
 
+	t.Run("questions", m.testQuestions)
 	t.Run("ordinary user", func(t *testing.T) { m.testUnprivileged(t, local) })
 }
 
@@ -224,6 +225,30 @@ func (m *machine) ssh(user string) []string {
 	castellan := filepath.Join(m.dir, "root/usr/local/bin/castellan")
 	return m.from(castellan, "scan", "ssh://"+user+"@"+inside, "--profile", "profile.yaml", "--format", "json", "--quiet",
 		"--identity", m.dir+"/key", "--known-hosts", m.dir+"/known_hosts")
+}
+
+// testQuestions asks about the cluster inside the host and over SSH: the answers have to be the same.
+func (m *machine) testQuestions(t *testing.T) {
+	castellan := filepath.Join(m.dir, "root/usr/local/bin/castellan")
+	for _, question := range []string{"permissions --id root@pam --path /vms/100", "who-can VM.Console /vms/100", "reach --to host:8006", "lint --fail-on none",
+		"guests", "map"} {
+		words := append([]string{"pve"}, strings.Fields(question)...)
+		words = append(words, "--json")
+		inner, err := output(t, time.Minute, m.enter(append([]string{"/usr/local/bin/castellan"}, words...)...)...)
+		if err != nil {
+			t.Errorf("%s, asked inside: %v", question, err)
+			continue
+		}
+		words = append(words, "--target", "ssh://root@"+inside, "--identity", m.dir+"/key", "--known-hosts", m.dir+"/known_hosts")
+		outer, err := output(t, time.Minute, m.from(append([]string{castellan}, words...)...)...)
+		if err != nil {
+			t.Errorf("%s, asked over SSH: %v", question, err)
+			continue
+		}
+		if len(inner) < 10 || string(inner) != string(outer) {
+			t.Errorf("%s: inside %.300s, over SSH %.300s", question, inner, outer)
+		}
+	}
 }
 
 // testRounds proves that one connection and three round trips are enough.
