@@ -26,7 +26,7 @@ const (
 
 func portID(col int, name string) string { return fmt.Sprintf("port-%d-%s", col, name) }
 
-func passID(from, to string, layer int) string { return fmt.Sprintf("pass-%s-%s-%d", from, to, layer) }
+func passID(from, to string, layer int) string { return fmt.Sprintf("pass/%d/%q/%q", layer, from, to) }
 
 // portTexts is what a box of an interface says.
 func portTexts(p *topology.Port) []string {
@@ -63,29 +63,50 @@ func (c *column) arrangeItems(a *arrange) {
 			layer[p.Name] = l
 		}
 	}
+	over := map[string][]string{}
 	for l := range c.layers {
 		for _, p := range c.layers[l] {
-			it := item{id: p.Name, port: p, w: portWidth(p, a.marks["port:"+c.node.Name+"/"+p.Name])}
 			for _, o := range p.Over {
 				at, ok := layer[o]
-				if !ok || at >= l {
+				if !ok || at == l {
 					continue
 				}
-				last := o
-				for k := at + 1; k < l; k++ {
-					id := passID(p.Name, o, k)
-					c.items[k] = append(c.items[k], item{id: id, w: passW, over: []string{last}})
-					last = id
-				}
-				it.over = append(it.over, last)
+				c.pass(over, end{o, at}, end{p.Name, l})
 			}
-			c.items[l] = append(c.items[l], it)
+		}
+	}
+	for l := range c.layers {
+		for _, p := range c.layers[l] {
+			c.items[l] = append(c.items[l], item{id: p.Name, port: p, w: portWidth(p, a.marks["port:"+c.node.Name+"/"+p.Name]), over: over[p.Name]})
 		}
 		if c.hidden[l] > 0 {
 			text := fmt.Sprintf("and %d more", c.hidden[l])
-			c.items[l] = append(c.items[l], item{id: fmt.Sprintf("more-%d", l), w: textWidth(text, "name") + 2*pad, more: c.hidden[l]})
+			c.items[l] = append(c.items[l], item{id: fmt.Sprintf("more/%d", l), w: textWidth(text, "name") + 2*pad, more: c.hidden[l]})
 		}
 	}
+}
+
+// end is an interface at one end of a cable.
+type end struct {
+	name  string
+	layer int
+}
+
+// pass keeps a place in each layer between the ends of a cable. It does so once for interfaces that are over each other.
+func (c *column) pass(over map[string][]string, upper, lower end) {
+	if upper.layer > lower.layer {
+		upper, lower = lower, upper
+	}
+	last := upper.name
+	for k := upper.layer + 1; k < lower.layer; k++ {
+		id := passID(lower.name, upper.name, k)
+		if slices.ContainsFunc(c.items[k], func(it item) bool { return it.id == id }) {
+			return
+		}
+		c.items[k] = append(c.items[k], item{id: id, w: passW, over: []string{last}})
+		last = id
+	}
+	over[lower.name] = append(over[lower.name], last)
 }
 
 func (c *column) layerWidth(l int) int {
@@ -148,10 +169,10 @@ func (a *arrange) physical() int {
 	top := headerH + margin
 	y := top + 46
 	for l := range 4 {
-		used, tracks, most := false, 0, 1
+		used, tracks, most := false, 0, 2
 		for i := range a.cols {
 			c := &a.cols[i]
-			used = used || len(c.items[l]) > 0
+			used = used || len(c.layers[l]) > 0
 			n := 0
 			for _, t := range c.tracks {
 				if t.layer == l {

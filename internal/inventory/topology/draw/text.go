@@ -1,6 +1,9 @@
 package draw
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // font is how a class of text looks; the style sheet says the same.
 type font struct {
@@ -29,6 +32,11 @@ func textWidth(s, class string) int {
 	for _, r := range s {
 		total += advance(r)
 	}
+	return scaled(total, class)
+}
+
+// scaled is the width in pixels of so many hundredths of the size.
+func scaled(total int, class string) int {
 	f := fontOf(class)
 	if !f.bold {
 		total = total * 9 / 10
@@ -74,24 +82,18 @@ func fit(s, class string, width int) string {
 	if textWidth(s, class) <= width {
 		return s
 	}
-	const dots = "…"
-	r := []rune(s)
-	total, room := 0, width-textWidth(dots, class)
-	f := fontOf(class)
-	for i, c := range r {
-		w := advance(c)
-		if !f.bold {
-			w = w * 9 / 10
+	const dots = '…'
+	total, end := advance(dots), 0
+	for i, r := range s {
+		if total += advance(r); scaled(total, class) > width {
+			break
 		}
-		total += w
-		if (total*f.size+99)/100 > room-1 {
-			if i == 0 {
-				return ""
-			}
-			return strings.TrimRight(string(r[:i]), " ") + dots
-		}
+		end = i + utf8.RuneLen(r)
 	}
-	return s
+	if end == 0 {
+		return ""
+	}
+	return strings.TrimRight(s[:end], " ") + string(dots)
 }
 
 // maxText is the length in bytes above which a text is cut before it is measured.
