@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/inventory/topology"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/sdncfg"
 )
 
 // maxTopologyFindings bounds the findings of a kind: more say nothing new.
@@ -28,11 +29,18 @@ type topoView struct {
 	cl *inventory.Cluster
 	g  *topology.Graph
 	f  posture.TopologyFacts
+
+	members map[string]bool // nodes of corosync.conf; nil when it names none
+	managed map[string]bool // nodes whose management network was found
+	// links are the networks of links by node and address; stored are the ways to storages by their id.
+	links  map[string]map[string][]string
+	stored map[string]posture.TopologyStorage
 }
 
 // topologyFacts fills the subject topology.
 func topologyFacts(c *Context, cl *inventory.Cluster) posture.TopologyFacts {
 	v := &topoView{c: c, cl: cl, g: topology.Build(cl, topology.Options{})}
+	v.index()
 	v.gaps()
 	v.ownFiles()
 	v.findings()
@@ -43,7 +51,7 @@ func topologyFacts(c *Context, cl *inventory.Cluster) posture.TopologyFacts {
 	v.complexity()
 	v.wire()
 	v.storages()
-	v.members()
+	v.corosyncLinks()
 	never := func(what string) posture.Fact[bool] {
 		return posture.Unknown[bool](posture.Problemf("unavailable", "%s", what), "")
 	}
@@ -53,19 +61,38 @@ func topologyFacts(c *Context, cl *inventory.Cluster) posture.TopologyFacts {
 	return v.f
 }
 
-// isMember reports whether a node is in corosync.conf; the directory of a node that was removed may still be there.
-func (v *topoView) isMember(node string) bool {
-	cfg, err := v.cl.Corosync.Get()
-	if err != nil || v.cl.Corosync.Absent || cfg == nil || len(cfg.Nodes) == 0 {
-		return true
-	}
-	for _, n := range cfg.Nodes {
-		if n.Name == node {
-			return true
+// index goes once through what runs over the networks.
+func (v *topoView) index() {
+	if cfg, err := v.cl.Corosync.Get(); err == nil && cfg != nil && len(cfg.Nodes) > 0 {
+		v.members = make(map[string]bool, len(cfg.Nodes))
+		for _, n := range cfg.Nodes {
+			v.members[n.Name] = true
 		}
 	}
-	return false
+	v.managed, v.links, v.stored = map[string]bool{}, map[string]map[string][]string{}, map[string]posture.TopologyStorage{}
+	for i := range v.g.Networks {
+		n := &v.g.Networks[i]
+		for _, u := range n.Uses {
+			switch u.Role {
+			case topology.Management:
+				v.managed[u.Node] = true
+			case topology.Corosync:
+				if v.links[u.Node] == nil {
+					v.links[u.Node] = map[string][]string{}
+				}
+				v.links[u.Node][u.Address] = append(v.links[u.Node][u.Address], n.ID)
+			case topology.Storage:
+				s := v.stored[u.Detail]
+				routed := strings.Contains(u.Evidence, "through the gateway")
+				s.Routed, s.SharesGuests = s.Routed || routed, s.SharesGuests || n.Guests > 0 && !routed
+				v.stored[u.Detail] = s
+			}
+		}
+	}
 }
+
+// isMember reports whether a node is in corosync.conf; the directory of a node that was removed may still be there.
+func (v *topoView) isMember(node string) bool { return v.members == nil || v.members[node] }
 
 // gaps says what could not be read, and what that leaves open.
 func (v *topoView) gaps() {
@@ -77,7 +104,7 @@ func (v *topoView) gaps() {
 		}
 		if !n.Known {
 			reading = append(reading, "the interfaces of "+n.Name+" ("+n.Why+")")
-		} else if !v.managed(n.Name) {
+		} else if !v.managed[n.Name] {
 			reading = append(reading, "the management network of "+n.Name)
 		}
 	}
@@ -127,18 +154,6 @@ func without(gaps []string) posture.Fact[bool] {
 	return posture.Unknown[bool](posture.Problemf("unavailable", "not known: %s%s", gaps[0], more), "")
 }
 
-// managed reports whether the management network of a node was found.
-func (v *topoView) managed(node string) bool {
-	for i := range v.g.Networks {
-		for _, u := range v.g.Networks[i].Uses {
-			if u.Role == topology.Management && u.Node == node {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // ownFiles says whether the files were read that only a node itself has.
 func (v *topoView) ownFiles() {
 	err := error(posture.Problemf("unavailable", "the API does not show the commands of interfaces; scan each node"))
@@ -181,12 +196,32 @@ func (v *topoView) findings() {
 			continue
 		}
 		text := f.Text
-		if f.Kind == "pending" {
+		switch f.Kind {
+		case "pending":
 			text += " (/etc/network/interfaces.new)"
+		case "hidden-nat":
+			text = v.hidden(f)
 		}
 		out[f.Kind] = append(list, posture.TopologyFinding{Text: text, Node: f.Node, Port: f.Port, Network: f.Network, Guest: f.Guest, Card: f.Card, Tags: nonNil(tags[f.Guest])})
 	}
 	v.f.Findings = configured(out, "the map of the cluster")
+}
+
+// maxHook bounds what is shown of the commands of an interface.
+const maxHook = 300
+
+// hidden shows the commands of an interface that translate addresses or filter, which the map shortens.
+func (v *topoView) hidden(f topology.Finding) string {
+	for i := range v.g.Nodes {
+		if p, ok := v.g.Nodes[i].Port(f.Port); ok && v.g.Nodes[i].Name == f.Node {
+			commands := strings.Join(p.NAT, "; ")
+			if len(commands) > maxHook {
+				commands = strings.ToValidUTF8(commands[:maxHook], "") + " ..."
+			}
+			return fmt.Sprintf("%s of %s (%s) runs when it comes up: %s", p.Name, f.Node, p.Source, commands)
+		}
+	}
+	return f.Text
 }
 
 func (v *topoView) networks() {
@@ -262,6 +297,10 @@ func (v *topoView) vnets() {
 	for _, o := range cfg.Fabrics {
 		fabrics[o.ID] = o.Type
 	}
+	zones := make(map[string]*sdncfg.Zone, len(cfg.Zones))
+	for i := range cfg.Zones {
+		zones[cfg.Zones[i].ID] = &cfg.Zones[i]
+	}
 	list := []posture.TopologyVNet{}
 	for i := range cfg.VNets {
 		vn := &cfg.VNets[i]
@@ -270,10 +309,8 @@ func (v *topoView) vnets() {
 			continue
 		}
 		out := posture.TopologyVNet{Name: vn.ID, Alias: vn.Alias, Zone: vn.Zone, Guests: n.Guests, Isolated: vn.IsolatePorts}
-		for j := range cfg.Zones {
-			if z := &cfg.Zones[j]; z.ID == vn.Zone {
-				out.ZoneType, out.Plain = z.Type, z.Tunnels() && fabrics[z.Fabric] != "wireguard"
-			}
+		if z := zones[vn.Zone]; z != nil {
+			out.ZoneType, out.Plain = z.Type, z.Tunnels() && fabrics[z.Fabric] != "wireguard"
 		}
 		out.Firewall = posture.Known(false, posture.Default, "there is no firewall of the vnet")
 		if fw, ok := v.cl.VNetFirewalls[vn.ID]; ok && !fw.Absent {

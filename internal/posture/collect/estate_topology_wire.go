@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/castellan-project/castellan/internal/inventory/topology"
 	"github.com/castellan-project/castellan/internal/posture"
 	"github.com/castellan-project/castellan/internal/pve/corosync"
 	"github.com/castellan-project/castellan/internal/pve/datacenter"
@@ -118,8 +117,8 @@ func corosyncCrypto(totem map[string]string) (bool, string) {
 
 func short(s string) string { return s[:min(len(s), 40)] }
 
-// members counts the links of each node and the networks that they are in.
-func (v *topoView) members() {
+// corosyncLinks counts the links of each node and the networks that they are in.
+func (v *topoView) corosyncLinks() {
 	cfg, err := v.cl.Corosync.Get()
 	if err != nil || cfg == nil {
 		v.f.Members = posture.Unknown[[]posture.TopologyMember](err, corosyncFile)
@@ -135,24 +134,17 @@ func (v *topoView) members() {
 
 // linkNetworks is in how many networks the links of a member are.
 func (v *topoView) linkNetworks(n corosync.Node) posture.Fact[int] {
-	placed, networks := map[string]bool{}, 0
-	for i := range v.g.Networks {
-		in := false
-		for _, u := range v.g.Networks[i].Uses {
-			if u.Role == topology.Corosync && u.Node == n.Name {
-				placed[u.Address], in = true, true
-			}
-		}
-		if in {
-			networks++
-		}
-	}
+	networks := map[string]bool{}
 	for _, a := range n.Addresses {
-		if !placed[a] {
+		ids := v.links[n.Name][a]
+		if len(ids) == 0 {
 			return posture.Unknown[int](posture.Problemf("unavailable", "the network of %s of %s is not known", short(a), n.Name), corosyncFile)
 		}
+		for _, id := range ids {
+			networks[id] = true
+		}
 	}
-	return configured(networks, corosyncFile)
+	return configured(len(networks), corosyncFile)
 }
 
 // storages are those that are reached over the network.
@@ -170,17 +162,7 @@ func (v *topoView) storages() {
 		}
 		out := posture.TopologyStorage{ID: s.ID, Type: s.Type, Server: s.Server, Line: s.Line, Protected: protection(s)}
 		out.Plain = out.Protected.IsKnown() && !out.Protected.Value
-		for j := range v.g.Networks {
-			n := &v.g.Networks[j]
-			for _, u := range n.Uses {
-				if u.Role != topology.Storage || u.Detail != s.ID {
-					continue
-				}
-				routed := strings.Contains(u.Evidence, "through the gateway")
-				out.Routed = out.Routed || routed
-				out.SharesGuests = out.SharesGuests || n.Guests > 0 && !routed
-			}
-		}
+		out.Routed, out.SharesGuests = v.stored[s.ID].Routed, v.stored[s.ID].SharesGuests
 		list = append(list, out)
 	}
 	v.f.Storages = configured(list, v.cl.Storages.Path)
