@@ -59,7 +59,7 @@ func (b *builder) locate(node string, a netip.Addr) (id, iface, own string) {
 
 func (b *builder) use(id string, u Use) {
 	n, ok := b.nets[id]
-	if !ok {
+	if at, known := b.nodeIndex[u.Node]; !ok || known && b.g.Nodes[at].LeftOver {
 		return
 	}
 	if !slices.Contains(n.Uses, u) {
