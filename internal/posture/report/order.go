@@ -81,7 +81,7 @@ type group struct {
 // groupOrder lists the subjects of the catalogue in the order of a boot: what comes first in the list protects what
 // comes after.
 func groupOrder() []string {
-	return []string{"boot", "upd", "ssh", "sys", "svc", "acc", "web", "ban", "log"}
+	return []string{"boot", "upd", "ssh", "sys", "svc", "acc", "web", "ban", "log", "iam", "fw", "net", "vm", "ct", "lif", "bak", "clu"}
 }
 
 // groupTitle names a subject for people. A group that the catalogue does not have (user controls) keeps its name.
@@ -105,6 +105,22 @@ func groupTitle(key string) string {
 		return "Brute-force defence"
 	case "log":
 		return "Logging and monitoring"
+	case "iam":
+		return "Identities and permissions"
+	case "fw":
+		return "Proxmox VE firewall"
+	case "net":
+		return "Networks"
+	case "vm":
+		return "Virtual machines"
+	case "ct":
+		return "Containers"
+	case "lif":
+		return "Life of guests"
+	case "bak":
+		return "Backups"
+	case "clu":
+		return "Cluster"
 	case "":
 		return "Other controls"
 	}
