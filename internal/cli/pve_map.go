@@ -88,6 +88,9 @@ func cardStates(c *inventory.Cluster, now time.Time) map[topology.CardID]topolog
 			f := topology.Firewall{State: topology.Filtered}
 			if nic.Missing != "" {
 				f = topology.Firewall{State: topology.Unfiltered, Missing: strings.Replace(string(nic.Missing), "VMID", fmt.Sprint(nic.VMID), 1)}
+				if nic.MissingWhy != "" {
+					f.Missing += ": " + nic.MissingWhy
+				}
 			}
 			states[topology.CardID{Guest: nic.VMID, Key: fmt.Sprintf("net%d", nic.Net)}] = f
 		}
@@ -123,7 +126,7 @@ func (a *app) showMap(g *topology.Graph, e *estateFlags, f *mapFlags) error {
 			l := draw.Arrange(g, draw.Options{GroupAbove: f.group, NoFindings: !f.findings})
 			err = l.WriteSVG(s)
 			if l.Groups > 0 {
-				fmt.Fprintf(a.err, "%d of %d guests are drawn together in %d boxes: same node, networks and firewall state\n", l.Grouped, len(g.Guests), l.Groups)
+				fmt.Fprintf(a.err, "%d of %d guests are drawn together, boxes: %d (same node, networks and firewall state)\n", l.Grouped, len(g.Guests), l.Groups)
 			}
 		}
 		if err := errors.Join(err, s.close(err == nil)); err != nil {
@@ -150,6 +153,9 @@ func (a *app) printMap(g *topology.Graph) {
 			}
 		}
 		what := fmt.Sprintf("%d guests", n.Guests)
+		if n.Guests == 1 {
+			what = "1 guest"
+		}
 		if len(roles) > 0 {
 			what += "; " + strings.Join(roles, ", ")
 		}
@@ -163,15 +169,15 @@ func (a *app) printMap(g *topology.Graph) {
 		fmt.Fprintf(a.out, "\nWhat makes it complex\n")
 		t = &table{}
 		for _, c := range g.Complexity.Costs {
-			t.add(fmt.Sprintf("  %3d", c.Points), fmt.Sprintf("%d %s: %s", c.Count, c.What, strings.Join(c.Examples, "; ")))
+			t.add(fmt.Sprintf("  %3d", c.Points), fmt.Sprintf("%s (%d): %s", c.What, c.Count, strings.Join(c.Examples, "; ")))
 		}
 		t.print(a.out, a.columns())
 	}
 	if len(g.Findings) > 0 {
 		fmt.Fprintf(a.out, "\nFindings\n")
 		t = &table{}
-		for i := range g.Findings {
-			t.add("  "+g.Findings[i].Control, g.Findings[i].Text)
+		for _, f := range together(g.Findings) {
+			t.add("  "+f.Control, f.Text)
 		}
 		t.print(a.out, a.columns())
 	}
@@ -179,4 +185,37 @@ func (a *app) printMap(g *topology.Graph) {
 		fmt.Fprintf(a.out, "not known: %s\n", safe(u))
 	}
 	fmt.Fprintf(a.out, "\nNext: castellan pve map -o map.svg draws it\n")
+}
+
+// together makes one finding of cards that are not filtered for the same reason, because one line of a file may open every card of a node.
+func together(all []topology.Finding) []topology.Finding {
+	type key struct{ control, why string }
+	cards := map[key][]string{}
+	of := func(f *topology.Finding) (key, bool) {
+		_, why, ok := strings.Cut(f.Text, " is not filtered: ")
+		return key{f.Control, why}, ok && f.Kind == "unfiltered"
+	}
+	for i := range all {
+		if k, ok := of(&all[i]); ok {
+			cards[k] = append(cards[k], fmt.Sprintf("%d %s", all[i].Guest, all[i].Card))
+		}
+	}
+	var out []topology.Finding
+	for i := range all {
+		f := all[i]
+		k, ok := of(&f)
+		switch list := cards[k]; {
+		case !ok || len(list) == 1:
+			out = append(out, f)
+		case len(list) > 1:
+			names := strings.Join(list[:min(len(list), 10)], ", ")
+			if more := len(list) - 10; more > 0 {
+				names += fmt.Sprintf(" and %d more", more)
+			}
+			f.Text = fmt.Sprintf("%d cards are not filtered: %s: %s", len(list), k.why, names)
+			out = append(out, f)
+			delete(cards, k) // said once
+		}
+	}
+	return out
 }

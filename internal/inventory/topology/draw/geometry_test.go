@@ -213,7 +213,7 @@ func TestEstateGrouped(t *testing.T) {
 	l := draw.Arrange(g, draw.Options{GroupAbove: 1})
 	checkGeometry(t, l)
 	checkGuests(t, g, l)
-	if l.Groups == 0 || !strings.Contains(l.Desc, fmt.Sprintf("%d guests are drawn together in %d boxes", l.Grouped, l.Groups)) {
+	if l.Groups == 0 || !strings.Contains(l.Desc, fmt.Sprintf("%d guests are drawn together, boxes: %d", l.Grouped, l.Groups)) {
 		t.Errorf("%d groups: %s", l.Groups, l.Desc)
 	}
 }

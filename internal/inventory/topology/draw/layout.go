@@ -380,7 +380,7 @@ func (a *arrange) describe() string {
 	s := fmt.Sprintf("%d nodes, %d networks, %d guests. Complexity: %s, %d points. %d findings are marked.", nodes, nets, len(a.g.Guests), a.g.Complexity.Class,
 		a.g.Complexity.Points, len(a.g.Findings))
 	if a.out.Groups > 0 {
-		s += fmt.Sprintf(" %d guests are drawn together in %d boxes.", a.out.Grouped, a.out.Groups)
+		s += fmt.Sprintf(" %d guests are drawn together, boxes: %d.", a.out.Grouped, a.out.Groups)
 	}
 	return s
 }

@@ -46,7 +46,7 @@ func (a *arrange) notes(id string, x, y, w int, heading string, list []string) i
 func (a *arrange) costs() []string {
 	var out []string
 	for _, c := range a.g.Complexity.Costs {
-		out = append(out, fmt.Sprintf("%d: %d %s: %s", c.Points, c.Count, c.What, strings.Join(c.Examples, "; ")))
+		out = append(out, fmt.Sprintf("%d points: %s (%d): %s", c.Points, c.What, c.Count, strings.Join(c.Examples, "; ")))
 	}
 	for _, name := range a.left {
 		out = append(out, name+" is left over in /etc/pve/nodes: no member of the cluster, without guests")

@@ -20,7 +20,7 @@ func (a *arrange) widths() {
 				hosts = hostW + gap
 			}
 		}
-		across := 2
+		across := min(most, 2)
 		for across < 8 && across*across*3 < most*2 { // rows and guests in a row grow together
 			across++
 		}
