@@ -3,6 +3,7 @@ package inventory
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -225,18 +226,24 @@ func (rd *reader) nodes() {
 	}
 	c.Here = rd.here(names)
 	hosts, _ := r.ReadFile(fileHosts) // without it the corosync links are the addresses
-	for n := range names {
-		if n == "" {
-			continue
-		}
+	delete(names, "")
+	sorted := slices.Sorted(maps.Keys(names))
+	if len(sorted) > maxNodes {
+		rd.listed(fmt.Errorf("%d nodes are named; only the first %d are looked at", len(sorted), maxNodes))
+		sorted = sorted[:maxNodes]
+	}
+	for _, n := range sorted {
 		node := &Node{Name: n, Here: n == c.Here, Named: named(hosts, n)}
 		node.Addresses = union(links[n], node.Named)
 		node.Firewall = load(r, path.Join(dir, "nodes", n, "host.fw"), parseFW(firewall.HostFile))
 		rd.network(node)
 		c.Nodes = append(c.Nodes, node)
 	}
-	slices.SortFunc(c.Nodes, func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
 }
+
+// maxNodes bounds the nodes of a model. Corosync is tested with 32, and the largest clusters that are known have some 50
+// (pve-docs, pvecm); every question is asked of every node, so a file that names thousands would only cost time.
+const maxNodes = 500
 
 // here is the node's own name, or the only one.
 func (rd *reader) here(names map[string]bool) string {

@@ -4,6 +4,9 @@ package posture
 // cluster say about encryption on the wire. Its findings are those of castellan pve map. A node knows its own interfaces;
 // those of its peers only the API tells.
 type TopologyFacts struct {
+	// Own is true when the interfaces of the node that was read, all guests and SDN were read: what concerns this node is then
+	// known, whatever its peers look like. Where the API was asked it is the same as Complete.
+	Own Fact[bool] `json:"own"`
 	// Complete is true when the interfaces of every member, all guests and SDN were read and every member's management network
 	// was found. Unknown otherwise, with what is missing: what was found then is still true, and what was not found says nothing.
 	Complete Fact[bool] `json:"complete"`

@@ -96,16 +96,24 @@ func (v *topoView) isMember(node string) bool { return v.members == nil || v.mem
 
 // gaps says what could not be read, and what that leaves open.
 func (v *topoView) gaps() {
-	var reading, guests, placing []string
+	var reading, peers, guests, placing []string
 	for i := range v.g.Nodes {
 		n := &v.g.Nodes[i]
 		if !v.isMember(n.Name) {
 			continue
 		}
+		var gap string
 		if !n.Known {
-			reading = append(reading, "the interfaces of "+n.Name+" ("+n.Why+")")
+			gap = "the interfaces of " + n.Name + " (" + n.Why + ")"
 		} else if !v.managed[n.Name] {
-			reading = append(reading, "the management network of "+n.Name)
+			gap = "the management network of " + n.Name
+		} else {
+			continue
+		}
+		if v.cl.Here != "" && n.Name != v.cl.Here {
+			peers = append(peers, gap)
+		} else {
+			reading = append(reading, gap)
 		}
 	}
 	if len(v.g.Nodes) == 0 {
@@ -133,8 +141,9 @@ func (v *topoView) gaps() {
 		placing = append(placing, "the links of corosync ("+err.Error()+")")
 	}
 	v.f.GuestsRead = without(guests)
-	v.f.Complete = without(append(slices.Clone(guests), reading...))
-	v.f.Gaps = slices.Concat(reading, guests, placing)
+	v.f.Own = without(slices.Concat(guests, reading))
+	v.f.Complete = without(slices.Concat(guests, reading, peers))
+	v.f.Gaps = slices.Concat(reading, guests, peers, placing)
 	v.f.Placed = without(v.f.Gaps)
 	if v.f.Gaps == nil {
 		v.f.Gaps = []string{}
