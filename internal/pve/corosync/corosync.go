@@ -113,16 +113,6 @@ func node(kv map[string]string) Node {
 	return n
 }
 
-// Encrypted reports whether traffic between the members is authenticated and encrypted: secauth, or both a cipher
-// and a hash (corosync.conf(5), totem).
-func (c *Config) Encrypted() bool {
-	cipher, hash := c.Totem["crypto_cipher"], c.Totem["crypto_hash"]
-	if cipher != "" || hash != "" {
-		return cipher != "" && cipher != "none" && hash != "" && hash != "none"
-	}
-	return c.Totem["secauth"] == "on" || c.Totem["secauth"] == "yes"
-}
-
 // Members is what pmxcfs says about the cluster now.
 type Members struct {
 	NodeName string

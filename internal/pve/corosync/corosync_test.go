@@ -66,19 +66,6 @@ func TestDevice(t *testing.T) {
 	}
 }
 
-func TestEncrypted(t *testing.T) {
-	for in, want := range map[string]bool{
-		"secauth: on": true, "secauth: off": false, "": false,
-		"crypto_cipher: aes256\ncrypto_hash: sha256":            true,
-		"crypto_cipher: none\ncrypto_hash: none\nsecauth: on":   false,
-		"crypto_cipher: aes256\ncrypto_hash: none\nsecauth: on": false,
-	} {
-		if got := Parse([]byte("totem {\n" + in + "\n}\n")).Encrypted(); got != want {
-			t.Errorf("%q: %v", in, got)
-		}
-	}
-}
-
 func TestParseBroken(t *testing.T) {
 	for _, in := range []string{"}", "a: b", "totem {", strings.Repeat("a {\n", 100), "totem {\nnonsense\n}"} {
 		if c := Parse([]byte(in)); len(c.Problems) == 0 {
@@ -113,7 +100,6 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("}{\n{\n}\n\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := Parse(b)
-		c.Encrypted()
 		for _, n := range c.Nodes {
 			if len(n.Addresses) > 8 {
 				t.Fatal("more links than corosync has")
