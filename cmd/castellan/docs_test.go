@@ -97,3 +97,19 @@ func matches(got, want []string) bool {
 	}
 	return len(got) > 0 && got[0] == want[0] && matches(got[1:], want[1:])
 }
+
+// TestMapInDocsIsReal compares the drawing in the manual with what castellan draws of the sample estate.
+func TestMapInDocsIsReal(t *testing.T) {
+	t.Chdir("../..")
+	want, err := os.ReadFile("docs/network-map.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errw bytes.Buffer
+	if code := cli.Main([]string{"pve", "map", "--root", "examples/estate", "--format", "svg", "-o", "-"}, strings.NewReader(""), &out, &errw); code != cli.ExitOK {
+		t.Fatalf("exit code %d: %s", code, errw.String())
+	}
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Error("docs/network-map.svg is not what castellan pve map --root examples/estate -o docs/network-map.svg draws; draw it again")
+	}
+}
