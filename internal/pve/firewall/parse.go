@@ -199,18 +199,12 @@ func namedHeader(line, what string) (name, comment string, ok bool) {
 }
 
 func (p *parser) group(name, comment string) {
-	lowered := strings.ToLower(name)
-	p.section = noSection
-	switch {
-	case len(lowered) > maxGroupName:
-		p.skip("the name of the group %s is longer than %d characters; its rules are not read", clip(name), maxGroupName)
-		return
-	case !validName(lowered):
-		p.skip("%q is no name of a group; its rules are not read", clip(name))
+	lowered, ok := p.heading("the group", "a group", "rules", name, maxGroupName)
+	if !ok {
 		return
 	}
 	if old, ok := p.f.Group(lowered); ok {
-		p.problems = append(p.problems, pve.Warnf(old.Line, "the group %s is defined again in line %d, which replaces it", lowered, p.line))
+		p.again("group", lowered, old.Line)
 	}
 	p.section = groupSection
 	p.f.name(groupName, lowered, len(p.f.Groups), p.line)
@@ -218,23 +212,38 @@ func (p *parser) group(name, comment string) {
 }
 
 func (p *parser) ipset(name, comment string) {
-	lowered := strings.ToLower(name)
-	p.section = noSection
-	switch {
-	case len(lowered) > maxIPSetName:
-		p.skip("the name of the ipset %s is longer than %d characters; its entries are not read", clip(name), maxIPSetName)
-		return
-	case !validName(lowered):
-		p.skip("%q is no name of an ipset; its entries are not read", clip(name))
+	lowered, ok := p.heading("the ipset", "an ipset", "entries", name, maxIPSetName)
+	if !ok {
 		return
 	}
 	if old, ok := p.f.IPSet(lowered); ok {
-		p.problems = append(p.problems, pve.Warnf(old.Line, "the ipset %s is defined again in line %d, which replaces it", lowered, p.line))
+		p.again("ipset", lowered, old.Line)
 	}
 	p.section = ipsetSection
 	p.seen = map[string]bool{}
 	p.f.name(ipsetName, lowered, len(p.f.IPSets), p.line)
 	p.f.IPSets = append(p.f.IPSets, IPSet{Name: lowered, Written: name, Comment: comment, Line: p.line})
+}
+
+// heading checks the name in the header of a section, in lower case as PVE keeps it. With a name that PVE refuses the
+// section is none, and what stands below it is not read.
+func (p *parser) heading(the, a, content, name string, limit int) (lowered string, ok bool) {
+	lowered = strings.ToLower(name)
+	p.section = noSection
+	switch {
+	case len(lowered) > limit:
+		p.skip("the name of %s %s is longer than %d characters; its %s are not read", the, clip(name), limit, content)
+		return "", false
+	case !validName(lowered):
+		p.skip("%q is no name of %s; its %s are not read", clip(name), a, content)
+		return "", false
+	}
+	return lowered, true
+}
+
+// again warns that a section replaces the one of the same name before it.
+func (p *parser) again(what, name string, before int) {
+	p.problems = append(p.problems, pve.Warnf(before, "the %s %s is defined again in line %d, which replaces it", what, name, p.line))
 }
 
 // alias reads "name CIDR # comment", with exactly one white space between (parse_alias).
