@@ -8,6 +8,7 @@ import (
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/firewall"
 )
 
 // webFilterUnits are the links of units that load a packet filter at boot.
@@ -51,21 +52,10 @@ func otherPacketFilter(c *Context) posture.Fact[bool] {
 	return posture.Known(false, posture.Configured, webClusterFW)
 }
 
-// pveFirewallEnabled reads "enable: 1" in the [OPTIONS] of cluster.fw; without it the whole firewall is off.
+// pveFirewallEnabled reads the switch of cluster.fw; without "enable: 1" the whole firewall is off.
 func pveFirewallEnabled(b []byte) bool {
-	section, on := "", false
-	for _, l := range host.Lines(b) {
-		l, _, _ = strings.Cut(l, "#")
-		l = strings.TrimSpace(l)
-		if strings.HasPrefix(l, "[") {
-			section = strings.ToUpper(l)
-			continue
-		}
-		if k, v, ok := strings.Cut(l, ":"); ok && section == "[OPTIONS]" && strings.TrimSpace(k) == "enable" {
-			on = strings.TrimSpace(v) == "1"
-		}
-	}
-	return on
+	f, _ := firewall.Parse(firewall.ClusterFile, b)
+	return f.Value("enable", "0") == "1"
 }
 
 // webPlainHTTP looks for listeners on port 80: in the kernel's tables on a live host; off-line a host without any web
