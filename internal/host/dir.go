@@ -26,12 +26,28 @@ type Tree struct {
 	meta meta
 	// unkept is true when the copy did not keep owners and modes.
 	unkept bool
+	fault  Fault
 }
 
 // OpenDir opens a directory as a target. When it holds .castellan/meta (see CONTRIBUTING.md), owners, modes and
 // times are those written there. Without it they are those of the files, unless the tree belongs to somebody other
 // than root: then it is an ordinary copy, and File.OwnerUnknown is set.
 func OpenDir(root string) (*Tree, error) {
+	d, err := OpenBare(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.readMeta(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	d.describe = d.owner
+	return d, nil
+}
+
+// OpenBare opens a directory as a target without regard to what .castellan/meta says about it. Changes are made and taken
+// back so: in the middle of one, the description and the copy need not agree.
+func OpenBare(root string) (*Tree, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open target directory %s: %w", root, err)
@@ -48,11 +64,6 @@ func OpenDir(root string) (*Tree, error) {
 	} else if err == nil {
 		closeFD(fd)
 	}
-	if err := d.readMeta(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	d.describe = d.owner
 	return d, nil
 }
 

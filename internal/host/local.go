@@ -25,11 +25,14 @@ const defaultTimeout = 20 * time.Second
 const maxStderr = 4 << 10
 
 // Local reads this machine.
-type Local struct{ view }
+type Local struct {
+	view
+	fault Fault
+}
 
 // NewLocal returns a Reader of this machine, with the rights of the present process.
 func NewLocal() *Local {
-	return &Local{view{open: func(name string, flags int) (int, error) {
+	return &Local{view: view{open: func(name string, flags int) (int, error) {
 		return retry(func() (int, error) { return unix.Open(name, flags|unix.O_CLOEXEC, 0) })
 	}}}
 }
@@ -95,6 +98,11 @@ func (l *Local) Run(c Command) (Output, error) {
 	program, err := lookPath(c.Argv[0])
 	if err != nil {
 		return Output{}, &Error{"run", c.Name, err}
+	}
+	if l.fault != nil {
+		if err := l.fault("run", c.Name); err != nil {
+			return Output{}, &Error{"run", c.Name, err}
+		}
 	}
 	timeout := c.Timeout
 	if timeout <= 0 {

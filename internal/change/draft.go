@@ -1,0 +1,485 @@
+package change
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/castellan-project/castellan/internal/host"
+)
+
+// Draft is a host as it will be: a Reader that shows the changes drafted so far, and the operations that kinds draft with.
+// Nothing of it touches the host.
+type Draft struct {
+	*host.Overlay
+	// Target describes the host. Live is false for directories: no action is drafted then.
+	Target host.Description
+
+	machine host.Machine
+	below   *host.Overlay // what the windows before this one leave
+	at      Change        // the change that is being drafted
+	// notes by path: who wants it, and whether it is secret.
+	notes   map[string]*note
+	actions []pending
+	effects []string
+	reboots []string
+	meta    *metaEdit
+}
+
+// note is what is known of a path that was drafted.
+type note struct {
+	controls []string
+	secret   bool
+	trial    string
+}
+
+type pending struct {
+	action   Action
+	controls []string
+}
+
+// NewDraft returns a draft of a machine that changes nothing yet.
+func NewDraft(m host.Machine, target host.Description) (*Draft, error) {
+	return nextDraft(m, host.NewOverlay(m), target)
+}
+
+// nextDraft returns a draft that begins where an earlier window ends.
+func nextDraft(m host.Machine, below *host.Overlay, target host.Description) (*Draft, error) {
+	d := &Draft{Overlay: host.NewOverlay(below), Target: target, machine: m, below: below, notes: map[string]*note{}}
+	if target.Kind == "dir" {
+		meta, err := readMeta(d)
+		if err != nil {
+			return nil, err
+		}
+		d.meta = meta
+	}
+	return d, nil
+}
+
+// Live reports whether actions have an effect: the target is a running machine, and no copy of one that claims to be.
+func (d *Draft) Live() bool { return d.Target.Live && d.Target.Kind != "dir" }
+
+// Content returns the content of a file, and whether it exists.
+func (d *Draft) Content(name string) ([]byte, bool, error) {
+	b, err := d.ReadFile(name)
+	if host.NotExist(err) {
+		return nil, false, nil
+	}
+	return b, err == nil, err
+}
+
+// real gives the path without links, that of the file itself included.
+func (d *Draft) real(name string) (string, error) { return host.Resolve(d, name) }
+
+// node returns what is at a real path in the draft: what was drafted, what an earlier window leaves, or what is there.
+func (d *Draft) node(real string) (host.Node, error) {
+	if n, ok := d.Drafted(real); ok {
+		return n, nil
+	}
+	if d.gonePath(real) {
+		return host.Node{Type: host.Absent}, nil
+	}
+	return d.before(real)
+}
+
+func (d *Draft) gonePath(real string) bool {
+	_, err := host.Lstat(d, real)
+	return host.NotExist(err)
+}
+
+// before returns what is at a real path before this window.
+func (d *Draft) before(real string) (host.Node, error) {
+	if n, ok := d.below.Drafted(real); ok {
+		return n, nil
+	}
+	return d.machine.Look(real)
+}
+
+// Write makes the content of a file so; links are followed. An existing file keeps mode and owner, a new one gets the
+// mode and belongs to root; missing directories are made with mode 0755.
+func (d *Draft) Write(name string, content []byte, mode uint32) error {
+	real, err := d.real(name)
+	if err != nil {
+		return err
+	}
+	n, err := d.node(real)
+	if err != nil {
+		return err
+	}
+	switch n.Type {
+	case host.Regular:
+		if bytes.Equal(n.Content, content) {
+			return nil
+		}
+	case host.Absent:
+		if err := d.parents(real); err != nil {
+			return err
+		}
+		n = d.fresh(host.Regular, mode)
+		if err := d.describe(real, mode, 0o644); err != nil {
+			return err
+		}
+	default:
+		return Cannot("%s is not a regular file", name)
+	}
+	n.Content = slices.Clone(content)
+	n.ModTime = time.Time{} // the moment of writing
+	return d.put(real, n)
+}
+
+// fresh is a new node of root's. In a directory target it belongs to whoever makes it, as an image belongs to its builder,
+// unless that is root.
+func (d *Draft) fresh(t host.FileType, mode uint32) host.Node {
+	n := host.Node{Type: t, Mode: mode}
+	if d.Target.Kind == "dir" {
+		n.UID, n.GID = -1, -1
+	}
+	return n
+}
+
+// Mkdir makes a directory and those above it, when it is missing.
+func (d *Draft) Mkdir(name string, mode uint32) error {
+	real, err := d.real(name)
+	if err != nil {
+		return err
+	}
+	n, err := d.node(real)
+	if err != nil {
+		return err
+	}
+	if n.Type == host.Dir {
+		return nil
+	}
+	if n.Type != host.Absent {
+		return Cannot("%s is not a directory", name)
+	}
+	if err := d.parents(real); err != nil {
+		return err
+	}
+	if err := d.describe(real, mode, 0o755); err != nil {
+		return err
+	}
+	return d.put(real, d.fresh(host.Dir, mode))
+}
+
+// describe lets the description of a copy tell the mode of something new, when it is not the one that goes without saying.
+func (d *Draft) describe(real string, mode, usual uint32) error {
+	if d.meta == nil || mode == usual {
+		return nil
+	}
+	return d.meta.set(d, real, &mode, 0, 0)
+}
+
+func (d *Draft) parents(real string) error {
+	if dir := path.Dir(real); dir != "/" {
+		return d.Mkdir(dir, 0o755)
+	}
+	return nil
+}
+
+// Symlink makes a link; what is at the path already is replaced unless it is a directory.
+func (d *Draft) Symlink(name, target string) error {
+	dir, err := d.real(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	at := path.Join(dir, path.Base(name))
+	n, err := d.node(at)
+	if err != nil {
+		return err
+	}
+	switch {
+	case n.Type == host.Link && n.Link == target:
+		return nil
+	case n.Type == host.Dir:
+		return Cannot("%s is a directory", name)
+	case n.Type == host.Absent:
+		if err := d.parents(at); err != nil {
+			return err
+		}
+	}
+	return d.put(at, host.Node{Type: host.Link, Link: target, Mode: 0o777})
+}
+
+// Remove removes a file or link (not what a link points to).
+func (d *Draft) Remove(name string) error {
+	dir, err := d.real(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	at := path.Join(dir, path.Base(name))
+	n, err := d.node(at)
+	if err != nil || n.Type == host.Absent {
+		return err
+	}
+	if n.Type == host.Dir {
+		return Cannot("%s is a directory; directories are not removed", name)
+	}
+	if d.meta != nil {
+		if err := d.meta.drop(d, at); err != nil {
+			return err
+		}
+	}
+	return d.put(at, host.Node{Type: host.Absent})
+}
+
+// Attr gives an existing file or directory a mode (unless nil) and an owner: "user:group" by name or number, "" for no
+// change. Links are followed.
+func (d *Draft) Attr(name string, mode *uint32, owner string) error {
+	real, err := d.real(name)
+	if err != nil {
+		return err
+	}
+	n, err := d.node(real)
+	if err != nil {
+		return err
+	}
+	if n.Type != host.Regular && n.Type != host.Dir {
+		return Cannot("%s does not exist", name)
+	}
+	if f, err := d.Stat(real); err == nil && f.OwnerUnknown {
+		return Cannot("this copy did not keep the owner and mode of %s", name)
+	}
+	uid, gid, err := d.ids(owner)
+	if err != nil {
+		return err
+	}
+	if d.meta != nil {
+		return d.meta.set(d, real, mode, uid, gid)
+	}
+	was := n.Digest()
+	if mode != nil {
+		n.Mode = *mode
+	}
+	if uid >= 0 {
+		n.UID = uid
+	}
+	if gid >= 0 {
+		n.GID = gid
+	}
+	if n.Digest() == was {
+		return nil
+	}
+	return d.put(real, n)
+}
+
+// ids looks owner and group up in the target's own files.
+func (d *Draft) ids(owner string) (uid, gid int, err error) {
+	if owner == "" {
+		return -1, -1, nil
+	}
+	user, group, _ := strings.Cut(owner, ":")
+	if uid, err = d.id(user, "/etc/passwd"); err != nil {
+		return -1, -1, err
+	}
+	gid, err = d.id(group, "/etc/group")
+	return uid, gid, err
+}
+
+// wellKnown are the ids that Debian fixes (base-passwd), for copies that lack the files.
+func wellKnown(name string) (int, bool) {
+	id, ok := map[string]int{"root": 0, "shadow": 42, "www-data": 33, "adm": 4}[name]
+	return id, ok
+}
+
+func (d *Draft) id(name, file string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if n, err := strconv.Atoi(name); err == nil && n >= 0 {
+		return n, nil
+	}
+	b, _, err := d.Content(file)
+	if err != nil {
+		return -1, err
+	}
+	for _, l := range host.Lines(b) {
+		if f := strings.Split(l, ":"); len(f) > 2 && f[0] == name {
+			n, err := strconv.Atoi(f[2])
+			if err != nil || n < 0 {
+				return -1, fmt.Errorf("%s gives %s no number", file, name)
+			}
+			return n, nil
+		}
+	}
+	if n, ok := wellKnown(name); ok {
+		return n, nil
+	}
+	return -1, Cannot("there is no %s in %s", name, file)
+}
+
+// put notes a node and who wants it.
+func (d *Draft) put(real string, n host.Node) error {
+	if err := d.Set(real, n); err != nil {
+		return err
+	}
+	d.noteOf(real).controls = with(d.noteOf(real).controls, d.at.Control)
+	return nil
+}
+
+func (d *Draft) noteOf(real string) *note {
+	n := d.notes[real]
+	if n == nil {
+		n = &note{secret: secretPath(real)}
+		d.notes[real] = n
+	}
+	return n
+}
+
+// Secret keeps the content of a path out of plans, diffs and messages.
+func (d *Draft) Secret(name string) error {
+	real, err := d.real(name)
+	if err == nil {
+		d.noteOf(real).secret = true
+	}
+	return err
+}
+
+// OnTrial lets a file be put on trial first; see [Trial].
+func (d *Draft) OnTrial(name, trial string) error {
+	real, err := d.real(name)
+	if err == nil {
+		d.noteOf(real).trial = trial
+	}
+	return err
+}
+
+// Sysctl gives a value to the running kernel, and to the recorded knob of a copy. A kernel that lacks the knob is left alone.
+func (d *Draft) Sysctl(key, value string) error {
+	name := "/proc/sys/" + SysctlPath(key)
+	if _, err := d.Stat(name); err != nil {
+		return nil //nolint:nilerr // a key that this kernel does not know takes effect when it is known
+	}
+	old, err := d.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if strings.Join(strings.Fields(string(old)), " ") == strings.Join(strings.Fields(value), " ") {
+		return nil
+	}
+	return d.Write(name, []byte(value+"\n"), 0o644)
+}
+
+// SysctlPath turns a key into its path below /proc/sys: the first separator decides which of "." and "/" parts the key
+// (sysctl.d(5)).
+func SysctlPath(key string) string {
+	i := strings.IndexAny(key, "./")
+	if i < 0 || key[i] == '/' {
+		return key
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, key)
+}
+
+// Do drafts an action; on a target without running services it is left out. The same action is done once. A unit that
+// does not run is not reloaded, restarted or stopped, and one that runs is not started: nothing is done that would have no effect.
+func (d *Draft) Do(a Action) error {
+	if err := a.Valid(); err != nil {
+		return err
+	}
+	if !d.Live() {
+		return nil
+	}
+	switch a.Verb {
+	case Reload, Restart, Start, Stop:
+		active, err := d.Active(a.Object)
+		if err != nil {
+			return err
+		}
+		if active == (a.Verb == Start) {
+			return nil
+		}
+		a.Was = "inactive"
+		if active {
+			a.Was = "active"
+		}
+	}
+	for i, p := range d.actions {
+		if p.action == a {
+			d.actions[i].controls = with(p.controls, d.at.Control)
+			return nil
+		}
+	}
+	d.actions = append(d.actions, pending{a, []string{d.at.Control}})
+	return nil
+}
+
+// Active reports whether a unit runs now. Only live targets can tell.
+func (d *Draft) Active(unit string) (bool, error) {
+	out, err := d.Run(UnitState(unit))
+	if err != nil {
+		return false, err
+	}
+	for _, l := range host.Lines(out.Stdout) {
+		if v, ok := strings.CutPrefix(l, "ActiveState="); ok {
+			return v == "active" || v == "activating" || v == "reloading", nil
+		}
+	}
+	return false, fmt.Errorf("systemctl does not tell the state of %s", unit)
+}
+
+// UnitState is the command that tells the state of a unit.
+func UnitState(unit string) host.Command {
+	return host.Command{Name: "unit-state", Argv: []string{"systemctl", "show", "-p", "ActiveState,LoadState,UnitFileState", "--", unit}}
+}
+
+// Effect notes a side effect in words: "open sessions keep running; new ones get the new rules".
+func (d *Draft) Effect(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(d.effects, s) {
+		d.effects = append(d.effects, s)
+	}
+}
+
+// Reboot notes what takes effect at the next start only.
+func (d *Draft) Reboot(format string, args ...any) {
+	if s := fmt.Sprintf(format, args...); !slices.Contains(d.reboots, s) {
+		d.reboots = append(d.reboots, s)
+	}
+}
+
+// snapshot remembers the draft, so that a change that cannot be made leaves nothing behind.
+func (d *Draft) snapshot() func() {
+	overlay, meta := d.Clone(), d.meta.clone()
+	notes := map[string]note{}
+	for k, v := range d.notes {
+		notes[k] = note{slices.Clone(v.controls), v.secret, v.trial}
+	}
+	actions, effects, reboots := slices.Clone(d.actions), slices.Clone(d.effects), slices.Clone(d.reboots)
+	return func() {
+		d.Overlay, d.meta, d.actions, d.effects, d.reboots = overlay, meta, actions, effects, reboots
+		d.notes = map[string]*note{}
+		for k, v := range notes {
+			d.notes[k] = &v
+		}
+	}
+}
+
+// with adds to a sorted list without repeating.
+func with(list []string, s string) []string {
+	i, found := slices.BinarySearch(list, s)
+	if found {
+		return list
+	}
+	return slices.Insert(slices.Clone(list), i, s)
+}
+
+// secretPath reports whether the content of a file is nobody's business but the host's.
+func secretPath(name string) bool {
+	for _, p := range []string{"/etc/shadow", "/etc/gshadow", "/etc/pve/priv", "/etc/ssl/private", "/etc/krb5.keytab", "/etc/postfix/sasl_passwd"} {
+		if name == p || strings.HasPrefix(name, p+"/") || name == p+"-" {
+			return true
+		}
+	}
+	return strings.HasPrefix(name, "/etc/ssh/ssh_host_") && !strings.HasSuffix(name, ".pub")
+}

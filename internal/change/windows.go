@@ -1,0 +1,225 @@
+package change
+
+import (
+	"cmp"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/castellan-project/castellan/internal/host"
+)
+
+// The windows, in the order in which they are applied. SSH and firewall are never in one: whoever loses one way must be
+// able to come back by the other.
+func windowNames() []string { return []string{"packages", "host", "ssh", "firewall"} }
+
+// WindowAll is the only window of a directory: nobody is logged in there.
+const WindowAll = "all"
+
+// windowOf says in which window a change is made.
+func windowOf(c Change) string {
+	switch c.Kind {
+	case "package":
+		return "packages"
+	case "sshd":
+		return "ssh"
+	case "pvefirewall":
+		return "firewall"
+	case "unit":
+		switch strings.TrimSuffix(c.Unit, ".service") {
+		case "ssh", "sshd", "ssh.socket":
+			return "ssh"
+		case "pve-firewall", "proxmox-firewall", "nftables":
+			return "firewall"
+		}
+	case "file", "line":
+		switch {
+		case strings.HasPrefix(c.Path, "/etc/ssh/"):
+			return "ssh"
+		case strings.HasPrefix(c.Path, "/etc/pve/firewall/"), path.Base(c.Path) == "host.fw", strings.HasPrefix(c.Path, "/etc/nftables"):
+			return "firewall"
+		}
+	}
+	return "host"
+}
+
+// drafted is one window with its draft.
+type drafted struct {
+	name    string
+	changes []Change
+	draft   *Draft
+}
+
+// draft drafts all changes. A control of which one change fails is left out, and the rest is drafted again without it, until
+// all of what is left can be made.
+func (p *Planner) draft(changes []Change) ([]drafted, []Change, []Omission, error) {
+	var omissions []Omission
+	for {
+		windows, failed, err := p.draftOnce(changes)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if len(failed) == 0 {
+			if changes == nil {
+				changes = []Change{}
+			}
+			return windows, changes, omissions, nil
+		}
+		omissions = append(omissions, failed...)
+		changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool {
+			// What comes later leaves the part that is made now: the packages.
+			return slices.ContainsFunc(failed, func(o Omission) bool {
+				return o.Control == c.Control && (o.Code != "later" || c.Kind != "package")
+			})
+		})
+	}
+}
+
+func (p *Planner) draftOnce(changes []Change) ([]drafted, []Omission, error) {
+	names := windowNames()
+	if p.Target.Kind == "dir" {
+		names = []string{WindowAll}
+	}
+	var windows []drafted
+	var failed []Omission
+	below := host.NewOverlay(p.Machine)
+	for _, name := range names {
+		d, err := nextDraft(p.Machine, below, p.Target)
+		if err != nil {
+			return nil, nil, err
+		}
+		w := drafted{name: name, draft: d}
+		for _, c := range changes {
+			if name != WindowAll && windowOf(c) != name {
+				continue
+			}
+			w.changes = append(w.changes, c)
+			if o := p.draftChange(d, c, windows); o != nil {
+				failed = append(failed, *o)
+			}
+		}
+		windows = append(windows, w)
+		below = d.Overlay
+	}
+	return windows, failed, nil
+}
+
+// draftChange drafts one change; on failure the draft is as before and the omission says why.
+func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
+	d.at = c
+	restore := d.snapshot()
+	kind, ok := p.Kinds[c.Kind]
+	err := error(nil)
+	switch {
+	case !ok:
+		err = Cannot("castellan does not know changes of the kind %q", c.Kind)
+	case c.Kind != "package" && installs(before, c.Control):
+		err = Later("its packages are installed first; make a new plan once they are")
+	default:
+		err = kind.Draft(d, c)
+	}
+	if err == nil {
+		return nil
+	}
+	restore()
+	code := "cannot"
+	if isLater(err) {
+		code = "later"
+	}
+	var why *CannotError
+	if errors.As(err, &why) {
+		err = why
+	}
+	return &Omission{Control: c.Control, Code: code, Reason: err.Error()}
+}
+
+// installs reports whether an earlier window installs something for a control.
+func installs(before []drafted, control string) bool {
+	for _, w := range before {
+		for _, a := range w.draft.actions {
+			if a.action.Verb == Install && slices.Contains(a.controls, control) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gravest is the gravest class of lock-out among changes.
+func gravest(changes []Change) string {
+	classes := []string{"none", "boot", "session", "cluster"}
+	worst := 0
+	for _, c := range changes {
+		worst = max(worst, slices.Index(classes, c.Lockout))
+	}
+	return classes[worst]
+}
+
+// steps turns the draft into steps, in their order: packages, directories, files (the firewall's switch last), knobs of the
+// kernel, then actions by verb.
+func (d *Draft) steps() ([]Step, error) {
+	var files []Step
+	for _, real := range d.Changed() {
+		after, _ := d.Node(real)
+		before, err := d.before(real)
+		if err != nil {
+			return nil, err
+		}
+		if before.Digest() == after.Digest() {
+			continue
+		}
+		n := d.noteOf(real)
+		files = append(files, Step{Controls: n.controls, Path: real, What: what(before, after), Before: before.Digest(), After: after.Digest(),
+			Diff: diff(real, before, after, n.secret), Trial: n.trial})
+	}
+	slices.SortStableFunc(files, func(a, b Step) int {
+		return cmp.Or(cmp.Compare(d.rank(a.Path), d.rank(b.Path)), cmp.Compare(a.Path, b.Path))
+	})
+	var first, last []Step
+	for _, v := range verbs() {
+		for _, a := range d.actions {
+			if a.action.Verb != v {
+				continue
+			}
+			s := Step{Controls: a.controls, What: a.action.Words(), Action: &a.action}
+			if v == Install || v == Purge {
+				first = append(first, s)
+			} else {
+				last = append(last, s)
+			}
+		}
+	}
+	return slices.Concat(first, files, last), nil
+}
+
+// rank orders the paths of a window.
+func (d *Draft) rank(name string) int {
+	n, _ := d.Node(name)
+	switch {
+	case n.Type == host.Dir:
+		return 0
+	case strings.HasPrefix(name, "/proc/"), strings.HasPrefix(name, "/sys/"):
+		return 3
+	case name == "/etc/pve/firewall/cluster.fw":
+		return 2
+	}
+	return 1
+}
+
+// what says in words what happens to a path.
+func what(before, after host.Node) string {
+	switch {
+	case after.Type == host.Absent:
+		return "remove"
+	case after.Type == host.Dir && before.Type == host.Absent:
+		return "make the directory"
+	case after.Type == host.Link:
+		return "link to " + after.Link
+	case before.Type == host.Absent:
+		return "create"
+	case before.Type == host.Regular && string(before.Content) != string(after.Content):
+		return "write"
+	}
+	return "give " + attributes(before, after)
+}
