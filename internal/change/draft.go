@@ -35,6 +35,8 @@ type note struct {
 	controls []string
 	secret   bool
 	trial    string
+	// candidate names the check that the content has to pass before it is put.
+	candidate string
 }
 
 type pending struct {
@@ -453,7 +455,7 @@ func (d *Draft) snapshot() func() {
 	overlay, meta := d.Clone(), d.meta.clone()
 	notes := map[string]note{}
 	for k, v := range d.notes {
-		notes[k] = note{slices.Clone(v.controls), v.secret, v.trial}
+		notes[k] = note{slices.Clone(v.controls), v.secret, v.trial, v.candidate}
 	}
 	actions, effects, reboots := slices.Clone(d.actions), slices.Clone(d.effects), slices.Clone(d.reboots)
 	return func() {

@@ -24,6 +24,8 @@ type Step struct {
 	Action *Action `json:"action,omitempty"`
 	// Trial names how the file is put on trial before it is put for good; see Trial.
 	Trial string `json:"trial,omitempty"`
+	// Candidate names the check (see candidates) that the content has to pass before it is put; empty for none.
+	Candidate string `json:"candidate,omitempty"`
 }
 
 // Verb is what an action does. The list is closed: a plan cannot name a program.

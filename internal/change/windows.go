@@ -171,7 +171,7 @@ func (d *Draft) steps() ([]Step, error) {
 		}
 		n := d.noteOf(real)
 		files = append(files, Step{Controls: n.controls, Path: real, What: what(before, after), Before: before.Digest(), After: after.Digest(),
-			Diff: diff(real, before, after, n.secret), Trial: n.trial})
+			Diff: diff(real, before, after, n.secret), Trial: n.trial, Candidate: n.candidate})
 	}
 	slices.SortStableFunc(files, func(a, b Step) int {
 		return cmp.Or(cmp.Compare(d.rank(a.Path), d.rank(b.Path)), cmp.Compare(a.Path, b.Path))
