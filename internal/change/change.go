@@ -48,6 +48,8 @@ type Change struct {
 	Name       string            `json:"name,omitempty"`
 	// Each are the ids that the change is made for: accounts, guests, nodes. Nil when the kind has no such list.
 	Each []string `json:"each,omitempty"`
+	// After are controls that have to hold first and that the same plan repairs: this is not made without them.
+	After []string `json:"after,omitempty"`
 }
 
 // A Kind drafts the changes of one kind.

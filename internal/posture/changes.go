@@ -10,21 +10,45 @@ import (
 	"github.com/castellan-project/castellan/internal/expr"
 )
 
-// Changes turns findings into what the plan shall do: for each failing control among those of the judge, its remediation with
-// parameters, facts and lists filled in; or why nothing is done about it. chosen are ids of controls that shall be repaired; empty
-// means all that fail. A control that was chosen and does not fail is no omission: there is nothing to do.
-func (j *Judge) Changes(f *Facts, findings []Finding, chosen []string) ([]change.Change, []change.Omission) {
+// Wanted says which failing controls shall be repaired.
+type Wanted struct {
+	// Controls are the ids that were chosen by name; empty means all that fail.
+	Controls []string
+	// Worst is the mildest severity that is repaired; empty means all.
+	Worst Severity
+	// Only, unless nil, are the controls of the profile; others are judged for what depends on them, and not repaired.
+	Only []string
+}
+
+func (w Wanted) has(f Finding) bool {
+	if len(w.Controls) > 0 {
+		return slices.Contains(w.Controls, f.Control)
+	}
+	return (w.Worst == "" || f.Severity.Rank() <= w.Worst.Rank()) && (w.Only == nil || slices.Contains(w.Only, f.Control))
+}
+
+// Prerequisites are controls that have to hold before the remediation of another is made, by the id of that other one. What else has
+// to come first is said by the control itself (needs), or watched by the guards.
+//
+// table: the order of repairs that locks nobody out
+func Prerequisites() map[string][]string {
+	return map[string][]string{
+		"BAN-01": {"BAN-07"}, // a ban engine that runs before it knows whom never to ban, bans the administrator
+	}
+}
+
+// Changes turns findings into what the plan shall do: for each failing control that is wanted, its remediation with parameters, facts
+// and lists filled in; or why nothing is done about it. A control that was chosen and does not fail is no omission: there is
+// nothing to do.
+func (j *Judge) Changes(f *Facts, findings []Finding, want Wanted) ([]change.Change, []change.Omission) {
 	e := &evaluation{judge: j, facts: f, vars: j.env.Bind(f, f.Target.CollectedAt)}
 	member, err := f.OS.Cluster.Get()
 	inside := err == nil && member.(bool)
 	var changes []change.Change
 	var omitted []change.Omission
 	for _, x := range findings {
-		if len(chosen) > 0 && !slices.Contains(chosen, x.Control) {
-			continue
-		}
 		i := slices.IndexFunc(j.controls, func(c Control) bool { return c.ID == x.Control })
-		if i < 0 || x.Status != Fail && (x.Status != StatusUnknown || len(chosen) == 0) {
+		if i < 0 || !want.has(x) || x.Status != Fail && (x.Status != StatusUnknown || len(want.Controls) == 0) {
 			continue
 		}
 		c := j.controls[i]
@@ -39,7 +63,47 @@ func (j *Judge) Changes(f *Facts, findings []Finding, chosen []string) ([]change
 		}
 		changes = append(changes, list...)
 	}
-	return changes, omitted
+	return inOrder(changes, omitted, findings)
+}
+
+// inOrder puts what has to come first first, and leaves out what would come too early.
+func inOrder(changes []change.Change, omitted []change.Omission, findings []Finding) ([]change.Change, []change.Omission) {
+	before := Prerequisites()
+	var first, out []change.Change
+	for _, c := range changes {
+		c.After = nil
+		missing := ""
+		for _, id := range before[c.Control] {
+			i := slices.IndexFunc(findings, func(f Finding) bool { return f.Control == id })
+			switch {
+			case slices.ContainsFunc(changes, func(x change.Change) bool { return x.Control == id }):
+				c.After = append(c.After, id)
+			case i < 0 || findings[i].Status == Fail || findings[i].Status == StatusUnknown || findings[i].Status == Manual:
+				missing = id
+			}
+		}
+		switch {
+		case missing != "":
+			if !slices.ContainsFunc(omitted, func(o change.Omission) bool { return o.Control == c.Control }) {
+				omitted = append(omitted, change.Omission{Control: c.Control, Title: title(findings, c.Control), Code: "needs",
+					Reason: missing + " comes first, and is not in this plan: " + title(findings, missing)})
+			}
+		case slices.ContainsFunc(changes, func(x change.Change) bool { return slices.Contains(before[x.Control], c.Control) }):
+			first = append(first, c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(first, out...), omitted
+}
+
+func title(findings []Finding, id string) string {
+	for _, f := range findings {
+		if f.Control == id {
+			return f.Title
+		}
+	}
+	return "it was not judged"
 }
 
 // changes fills in the remediation of one control.
@@ -55,6 +119,9 @@ func (e *evaluation) changes(c Control, x Finding) ([]change.Change, *change.Omi
 		truth, err := e.truth(c.Needs, vars, expr.True)
 		if truth != expr.True {
 			reason := "what it needs does not hold: " + oneLine(c.Needs)
+			if missing := emptyParams(c); len(missing) > 0 {
+				reason = "it needs a value that only you know: --param " + strings.Join(missing, " --param ")
+			}
 			if err != nil && truth == expr.Unknown {
 				reason = "whether what it needs holds is not known: " + err.Error()
 			}
@@ -70,6 +137,18 @@ func (e *evaluation) changes(c Control, x Finding) ([]change.Change, *change.Omi
 		out = append(out, ch)
 	}
 	return out, nil
+}
+
+// emptyParams lists the parameters that the needs of a control ask for and that have no value, as the command line takes them.
+func emptyParams(c Control) []string {
+	var out []string
+	for _, m := range paramUse.FindAllStringSubmatch(c.Needs, -1) {
+		text := c.ID + "." + m[1] + "=" + strings.ToUpper(m[1])
+		if v, ok := c.Params[m[1]]; ok && parameter(v) == "" && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 // change fills in one remediation. A fact that is not known, or a parameter that is empty where a value belongs, is an error:
@@ -100,7 +179,7 @@ func (e *evaluation) change(c Control, r Remediation, vars *expr.Vars) (change.C
 		return change.Change{}, bad
 	}
 	if r.Each != "" {
-		list, err := e.list(r.Each, vars)
+		list, err := e.list(string(r.Each), vars)
 		if err != nil {
 			return change.Change{}, fmt.Errorf("what it would be done for is not known: %w", err)
 		}

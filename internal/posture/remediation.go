@@ -3,6 +3,7 @@ package posture
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -35,7 +36,30 @@ type Remediation struct {
 	SignedBy   string `yaml:"signed_by" json:"signed_by,omitempty"`
 	// Account.
 	Name string `yaml:"name" json:"name,omitempty"`
-	Each string `yaml:"each" json:"each,omitempty"`
+	Each Each   `yaml:"each" json:"each,omitempty"`
+}
+
+// Each says for which accounts, guests, nodes and so on a change is made: a CEL expression that gives a list of strings. In YAML it may be
+// written as the list itself.
+type Each string
+
+// UnmarshalYAML reads an expression or a list.
+func (e *Each) UnmarshalYAML(decode func(any) error) error {
+	var text string
+	if decode(&text) == nil {
+		*e = Each(text)
+		return nil
+	}
+	var list []string
+	if err := decode(&list); err != nil {
+		return err
+	}
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = strconv.Quote(s)
+	}
+	*e = Each("[" + strings.Join(quoted, ", ") + "]")
+	return nil
 }
 
 // kindRule says which keys a kind needs, which others it allows, and how it is said in a sentence.
