@@ -114,6 +114,8 @@ type Command struct {
 	Argv []string
 	// Timeout bounds the run; zero means 20 seconds.
 	Timeout time.Duration
+	// Env are variables (NAME=value) beside PATH, LC_ALL and HOME. Only [Local] can set them; a machine over SSH refuses.
+	Env []string
 }
 
 // Output is what a command printed and how it ended.

@@ -114,7 +114,7 @@ func (l *Local) Run(c Command) (Output, error) {
 	stderr := &bounded{limit: maxStderr}
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Args = c.Argv
-	cmd.Env = []string{"PATH=" + commandPath, "LC_ALL=C", "HOME=/"}
+	cmd.Env = append([]string{"PATH=" + commandPath, "LC_ALL=C", "HOME=/"}, c.Env...)
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -162,6 +162,11 @@ func checkCommand(c Command) error {
 	for _, a := range c.Argv {
 		if strings.ContainsRune(a, 0) {
 			return errors.New("an argument holds a NUL byte")
+		}
+	}
+	for _, v := range c.Env {
+		if strings.ContainsRune(v, 0) || strings.Index(v, "=") < 1 {
+			return errors.New("a variable is not NAME=value")
 		}
 	}
 	return nil

@@ -65,13 +65,17 @@ type Machine interface {
 	// Put makes a path so, in one step that readers see whole or not at all: a file or link by a new one that is
 	// renamed over the old, a directory by making it or changing its mode and owner, Absent by removing (of a directory
 	// only an empty one). It returns when the change is on the disk. Files below /proc and /sys are written in place.
-	// Below /etc/pve, whose file system refuses it, neither mode nor owner is set.
+	// On the cluster file system at /etc/pve, which refuses it, neither mode nor owner is set.
 	Put(path string, n Node) error
 }
 
 // temporary is the name beside base under which its successor is written. It is always the same, so that what a killed
 // process left behind is found; no program that reads a directory of drop-ins takes a hidden file of this ending for one.
 func temporary(base string) string { return "." + base + ".castellan-new" }
+
+// Leftover is the path beside a path at which a killed process may have left what it was about to put there. It never belongs
+// to anybody else.
+func Leftover(name string) string { return path.Join(path.Dir(name), temporary(path.Base(name))) }
 
 // Fault is asked before every single act on the disk (open, write, fsync, chmod, chown, utimes, xattr, rename, syncdir, unlink,
 // mkdir, symlink, run) and makes it fail by returning an error. Tests enumerate every place at which a machine can stop with it.
@@ -82,6 +86,8 @@ type change struct {
 	v     *view
 	fault Fault
 	knobs bool // /proc and /sys are the kernel's, not a copy of theirs
+	// fuse reports whether a directory lies on a file system in user space; nil asks the kernel.
+	fuse func(fd int) bool
 }
 
 func (c *change) try(act, name string) error {
@@ -207,19 +213,18 @@ func (c *change) place(name string, n Node) error {
 	}
 	defer closeFD(dir)
 	p := placing{change: c, dir: dir, name: name, base: path.Base(name)}
-	if n.Type != Dir {
-		// What an earlier attempt left behind goes first, whatever is to be put.
-		if err := p.unlink(temporary(p.base), 0); err != nil {
-			return err
-		}
+	p.pve = belowPVE(name) && p.userspace()
+	// What an earlier attempt left behind goes first, whatever is to be put.
+	if err := p.unlink(temporary(p.base)); err != nil {
+		return plainError(err)
 	}
 	switch n.Type {
 	case Absent:
-		err = p.remove()
+		err = p.unlink(p.base)
 	case Regular:
 		err = p.file(n)
 	case Link:
-		err = p.link(n.Link)
+		err = p.link(n)
 	case Dir:
 		err = p.directory(n)
 	default:
@@ -255,10 +260,23 @@ type placing struct {
 	*change
 	dir        int
 	name, base string
+	// pve is set on the cluster file system, which keeps modes and owners of its own: it answers EPERM to another mode, and
+	// ENOSYS to links (pmxcfs/pmxcfs.c). A copy of it on an ordinary file system is an ordinary directory.
+	pve bool
 }
 
-// pve reports whether the path lies on the cluster file system, which keeps modes and owners of its own.
-func (p *placing) pve() bool { return p.name == "/etc/pve" || strings.HasPrefix(p.name, "/etc/pve/") }
+func belowPVE(name string) bool { return name == "/etc/pve" || strings.HasPrefix(name, "/etc/pve/") }
+
+// fuseMagic is the type of file systems in user space, as statfs(2) tells it.
+const fuseMagic = 0x65735546
+
+func (p *placing) userspace() bool {
+	if p.fuse != nil {
+		return p.fuse(p.dir)
+	}
+	var st unix.Statfs_t
+	return unix.Fstatfs(p.dir, &st) != nil || st.Type == fuseMagic
+}
 
 func (p *placing) file(n Node) error {
 	temp := temporary(p.base)
@@ -277,7 +295,7 @@ func (p *placing) file(n Node) error {
 		err = p.rename(temp)
 	}
 	if err != nil {
-		_ = p.unlink(temp, 0) // the error that is told is the first one
+		_ = p.unlink(temp) // the error that is told is the first one
 	}
 	return err
 }
@@ -311,36 +329,48 @@ func (p *placing) fill(fd int, n Node) error {
 	return unix.Fsync(fd)
 }
 
-// attributes sets owner, mode, extended attributes and time. The file system of /etc/pve keeps its own (its chmod answers
-// EPERM), so nothing is asked of it there.
+// attributes sets owner, extended attributes, mode and time, in this order: a new owner clears set-user-ID and capabilities
+// (chown(2)), an access control list changes the mode (acl(5)).
 func (p *placing) attributes(fd int, n Node) error {
-	if !p.pve() {
-		if err := p.owner(fd, n); err != nil {
-			return err
-		}
-		if err := p.try("chmod", p.name); err != nil {
-			return err
-		}
-		if err := unix.Fchmod(fd, n.Mode); err != nil {
-			return err
-		}
-		for _, k := range sortedNames(n.Xattrs) {
-			if err := p.try("xattr", p.name); err != nil {
-				return err
-			}
-			if err := unix.Fsetxattr(fd, k, n.Xattrs[k], 0); err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.EPERM) {
-				return err
-			}
-		}
+	if p.pve {
+		return nil
 	}
-	if n.ModTime.IsZero() || p.pve() {
+	if err := p.owner(fd, n); err != nil {
+		return err
+	}
+	if err := p.xattrs(fd, n.Xattrs); err != nil {
+		return err
+	}
+	if err := p.try("chmod", p.name); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(fd, n.Mode); err != nil {
+		return err
+	}
+	if n.ModTime.IsZero() {
 		return nil
 	}
 	if err := p.try("utimes", p.name); err != nil {
 		return err
 	}
-	ts := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(n.ModTime.UnixNano())}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), ts, 0)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), modTime(n), 0)
+}
+
+func modTime(n Node) []unix.Timespec {
+	return []unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(n.ModTime.UnixNano())}
+}
+
+// xattrs sets extended attributes. Those that the file system does not have, or that the kernel keeps for itself, are left.
+func (p *placing) xattrs(fd int, values map[string][]byte) error {
+	for _, k := range sortedNames(values) {
+		if err := p.try("xattr", p.name); err != nil {
+			return err
+		}
+		if err := unix.Fsetxattr(fd, k, values[k], 0); err != nil && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *placing) owner(fd int, n Node) error {
@@ -364,29 +394,80 @@ func (p *placing) rename(temp string) error {
 	return unix.Renameat(p.dir, temp, p.dir, p.base)
 }
 
-func (p *placing) link(target string) error {
+func (p *placing) link(n Node) error {
 	temp := temporary(p.base)
 	if err := p.try("symlink", p.name); err != nil {
 		return err
 	}
-	if err := unix.Symlinkat(target, p.dir, temp); err != nil {
+	if err := unix.Symlinkat(n.Link, p.dir, temp); err != nil {
 		return err
 	}
-	err := p.rename(temp)
+	err := p.linkAttributes(temp, n)
+	if err == nil {
+		err = p.rename(temp)
+	}
 	if err != nil {
-		_ = p.unlink(temp, 0)
+		_ = p.unlink(temp)
 	}
 	return err
 }
 
+// linkAttributes gives a link its owner and time; a link has no mode.
+func (p *placing) linkAttributes(temp string, n Node) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(p.dir, temp, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if n.UID >= 0 && n.UID != int(st.Uid) || n.GID >= 0 && n.GID != int(st.Gid) {
+		if err := p.try("chown", p.name); err != nil {
+			return err
+		}
+		if err := unix.Fchownat(p.dir, temp, n.UID, n.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return err
+		}
+	}
+	if n.ModTime.IsZero() {
+		return nil
+	}
+	if err := p.try("utimes", p.name); err != nil {
+		return err
+	}
+	return unix.UtimesNanoAt(p.dir, temp, modTime(n), unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// directory gives a directory that exists its mode and owner, and makes one that does not beside its place first, so that nobody
+// finds it half made.
 func (p *placing) directory(n Node) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(p.dir, p.base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == nil:
+		return p.dress(p.base, n)
+	case !errors.Is(err, unix.ENOENT):
+		return err
+	}
 	if err := p.try("mkdir", p.name); err != nil {
 		return err
 	}
-	if err := unix.Mkdirat(p.dir, p.base, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+	if p.pve {
+		return unix.Mkdirat(p.dir, p.base, 0o755)
+	}
+	temp := temporary(p.base)
+	if err := unix.Mkdirat(p.dir, temp, 0o700); err != nil {
 		return err
 	}
-	fd, err := unix.Openat(p.dir, p.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err = p.dress(temp, n); err == nil {
+		err = p.rename(temp)
+	}
+	if err != nil {
+		_ = p.unlink(temp)
+	}
+	return err
+}
+
+// dress gives a directory its attributes.
+func (p *placing) dress(base string, n Node) error {
+	fd, err := unix.Openat(p.dir, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -394,30 +475,22 @@ func (p *placing) directory(n Node) error {
 	return p.attributes(fd, n)
 }
 
-func (p *placing) remove() error {
+// unlink removes a name; one that is not there is removed already. Of directories only an empty one is removed.
+func (p *placing) unlink(base string) error {
 	var st unix.Stat_t
-	err := unix.Fstatat(p.dir, p.base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	err := unix.Fstatat(p.dir, base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	if err := p.try("unlink", p.name); err != nil {
+		return err
+	}
 	flags := 0
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		flags = unix.AT_REMOVEDIR
-	}
-	return p.unlink(p.base, flags)
-}
-
-// unlink removes a name; one that is not there is removed already.
-func (p *placing) unlink(base string, flags int) error {
-	var st unix.Stat_t
-	if err := unix.Fstatat(p.dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err := p.try("unlink", p.name); err != nil {
-		return err
 	}
 	return unix.Unlinkat(p.dir, base, flags)
 }

@@ -69,7 +69,9 @@ func Lstat(r Reader, name string) (File, error) {
 	return File{}, &Error{"stat", name, fs.ErrNotExist}
 }
 
-// escape turns a path into the pattern that matches it alone.
+// Quote turns a path into the pattern for List that matches it alone.
+func Quote(name string) string { return escape(name) }
+
 func escape(name string) string {
 	if !isWild(name) {
 		return name

@@ -219,6 +219,9 @@ func (r *Remote) Run(c Command) (Output, error) {
 	if err := checkCommand(c); err != nil {
 		return Output{}, &Error{"run", c.Name, err}
 	}
+	if len(c.Env) > 0 {
+		return Output{}, &Error{"run", c.Name, ErrUnavailable}
+	}
 	a, ok := lookup(r, r.runs, commandKey(c), question{kind: 'X', key: commandKey(c), cmd: c})
 	switch {
 	case !ok:
