@@ -131,8 +131,10 @@ type Planner struct {
 	Kinds     map[string]Kind
 	Guards    []Guard
 	Operators []Operator
-	Tool      string
-	Now       time.Time
+	// Titles are those of the controls by id, for what the plan says it leaves out.
+	Titles map[string]string
+	Tool   string
+	Now    time.Time
 }
 
 // Plan drafts the changes and orders the steps. Controls of which one change cannot be made are omitted whole.
@@ -143,6 +145,11 @@ func (p *Planner) Plan(changes []Change, omitted []Omission) (*Plan, error) {
 	}
 	plan := &Plan{Version: PlanVersion, Tool: p.Tool, Created: p.Now.UTC().Truncate(time.Second), Host: p.Host, Changes: left, Windows: []Window{},
 		Omitted: append(slices.Clone(omitted), omissions...)}
+	for i, o := range plan.Omitted {
+		if o.Title == "" {
+			plan.Omitted[i].Title = p.Titles[o.Control]
+		}
+	}
 	slices.SortStableFunc(plan.Omitted, func(a, b Omission) int { return cmp.Compare(a.Control, b.Control) })
 	for _, w := range windows {
 		steps, err := w.draft.steps()

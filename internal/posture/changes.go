@@ -3,6 +3,7 @@ package posture
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -151,12 +152,18 @@ func emptyParams(c Control) []string {
 	return out
 }
 
+// factPath is what a fact or a parameter looks like in braces.
+var factPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
+
 // change fills in one remediation. A fact that is not known, or a parameter that is empty where a value belongs, is an error:
 // nothing is written with a hole in it.
 func (e *evaluation) change(c Control, r Remediation, vars *expr.Vars) (change.Change, error) {
 	var bad error
 	fill := func(s string) string {
 		return placeholder.ReplaceAllStringFunc(s, func(m string) string {
+			if !factPath.MatchString(m[1:len(m)-1]) && m != "{cluster}" {
+				return m // braces of a regular expression or of a program's own
+			}
 			v, err := e.placeholder(c, m[1:len(m)-1], vars)
 			if err != nil {
 				bad = errors.Join(bad, err)
