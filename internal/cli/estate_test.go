@@ -250,7 +250,7 @@ func TestEachIsAListOfNames(t *testing.T) {
 				continue
 			}
 			seen++
-			if _, err := estate.env.Compile(r.Each, expr.Strings); err != nil {
+			if _, err := estate.env.Compile(string(r.Each), expr.Strings); err != nil {
 				t.Errorf("%s: each: %v", c.ID, err)
 			}
 		}

@@ -1,0 +1,390 @@
+package cli
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/change/kinds"
+	"github.com/castellan-project/castellan/internal/expr"
+	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/posture/collect"
+)
+
+// walkNow is the moment of every walk.
+func walkNow() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) }
+
+// outcomes counts how the walks of a catalogue ended.
+type outcomes struct {
+	mu     sync.Mutex
+	counts map[string]int
+	// walked are the controls of which a fixture was repaired.
+	walked map[string]bool
+}
+
+func (o *outcomes) add(id, outcome string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.counts[outcome]++
+	o.walked[id] = o.walked[id] || outcome != outcomeOmitted
+}
+
+// How a walk can end.
+const (
+	outcomeRepaired = "repaired, judged to pass, taken back"
+	outcomeRecorded = "file state proved; the verdict rests on recorded output"
+	outcomeOmitted  = "left out for a reason in the table"
+)
+
+// TestWalk walks the catalogue: every failing fixture of every control with a remediation is planned, changed, judged to pass, and
+// taken back to what it was, byte for byte and mode for mode. Run one group with -run 'TestWalk/SSH-'.
+func TestWalk(t *testing.T) {
+	env, err := posture.NewEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := controlsOf(catalogueDir, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := &outcomes{counts: map[string]int{}, walked: map[string]bool{}}
+	t.Run("controls", func(t *testing.T) {
+		for _, c := range cs {
+			if !repairs(c) {
+				continue
+			}
+			t.Run(c.ID, func(t *testing.T) {
+				t.Parallel()
+				walkControl(t, walk{env: env, all: cs, control: c, done: done})
+			})
+		}
+	})
+	for _, k := range slices.Sorted(maps.Keys(done.counts)) {
+		t.Logf("%4d fixtures: %s", done.counts[k], k)
+	}
+}
+
+// repairs reports whether a control has a remediation of any variant.
+func repairs(c posture.Control) bool {
+	return len(c.Remediation) > 0 || c.Cluster != nil && len(c.Cluster.Remediation) > 0
+}
+
+// walk is the walk of one control.
+type walk struct {
+	env     *expr.Env
+	all     []posture.Control
+	control posture.Control
+	done    *outcomes
+}
+
+func walkControl(t *testing.T, w walk) {
+	dirs, err := filepath.Glob(filepath.Join(catalogueDir, "testdata", w.control.ID, "fail*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dirs) == 0 {
+		t.Fatal("a control with a remediation needs a failing fixture")
+	}
+	for _, param := range walkParams()[w.control.ID] {
+		name, value, _ := strings.Cut(param, "=")
+		if w.control, err = withParam(w.control, name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel()
+			w.fixture(t, dir)
+		})
+	}
+}
+
+// fixture repairs one failing fixture and takes it back.
+func (w walk) fixture(t *testing.T, dir string) {
+	name := w.control.ID + "/" + filepath.Base(dir)
+	root := filepath.Join(t.TempDir(), "root")
+	copyTree(t, dir, root)
+	before := treeOf(t, root)
+	f := w.judge(t, root)
+	if f.Status != posture.Fail {
+		t.Fatalf("is %s before anything is changed: %s", f.Status, f.Reason)
+	}
+	plan := w.plan(t, root)
+	if why, ok := omitted(plan, w.control.ID); ok {
+		allowed, ok := walkOmissions()[name]
+		if !ok || !strings.Contains(why.Reason, allowed.reason) {
+			t.Fatalf("is left out (%s): %s", why.Code, why.Reason)
+		}
+		w.done.add(w.control.ID, outcomeOmitted)
+		return
+	}
+	if _, ok := walkOmissions()[name]; ok {
+		t.Errorf("is in the table of what is left out, and is not left out")
+	}
+	if len(plan.Windows) == 0 {
+		t.Fatalf("nothing is planned; it fails because %s", f.Reason)
+	}
+	undo := applyPlan(t, root, plan)
+	outcome := outcomeRepaired
+	after := w.judge(t, root)
+	recorded, isRecorded := walkRecorded()[name]
+	switch {
+	case isRecorded && after.Status == posture.Pass:
+		t.Errorf("is in the table of recorded output, and passes: take it out")
+	case isRecorded:
+		outcome = outcomeRecorded
+		recorded.prove(t, root)
+	case after.Status != posture.Pass && after.Status != posture.NotApplicable:
+		t.Errorf("is %s after the plan was made so: %s%s\n%s", after.Status, after.Reason, evidenceWords(after), diffs(plan))
+	}
+	if again := w.plan(t, root); len(again.Windows) > 0 {
+		t.Errorf("a second plan has something to do:\n%s", diffs(again))
+	}
+	undo(t)
+	if diff := cmp.Diff(before, treeOf(t, root)); diff != "" {
+		t.Errorf("taken back it is not what it was: %s", diff)
+	}
+	w.done.add(w.control.ID, outcome)
+}
+
+func (w walk) judge(t *testing.T, root string) posture.Finding {
+	t.Helper()
+	f, err := judgeFixture(w.env, w.control, root, walkNow())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// plan makes the plan that repairs the control in a directory.
+func (w walk) plan(t *testing.T, root string) *change.Plan {
+	t.Helper()
+	p := planner(t, root)
+	facts, err := collect.Run(p.Machine, p.Target, collect.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged := []posture.Control{w.control}
+	for _, id := range posture.Prerequisites()[w.control.ID] {
+		if c, ok := find(w.all, id); ok {
+			judged = append(judged, c)
+		}
+	}
+	judge := posture.NewJudge(w.env, judged, nil, nil)
+	changes, left := judge.Changes(facts, judge.Evaluate(facts).Findings, posture.Wanted{Controls: []string{w.control.ID}})
+	plan, err := p.Plan(changes, left)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// planner makes plans for a directory.
+func planner(t *testing.T, root string) *change.Planner {
+	t.Helper()
+	d, err := host.OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	target := d.Describe()
+	if target.Now.IsZero() {
+		target.Now = walkNow()
+	}
+	return &change.Planner{Machine: d, Target: target, Kinds: kinds.All(), Now: walkNow()}
+}
+
+func omitted(p *change.Plan, id string) (change.Omission, bool) {
+	for _, o := range p.Omitted {
+		if o.Control == id {
+			return o, true
+		}
+	}
+	return change.Omission{}, false
+}
+
+func diffs(p *change.Plan) string {
+	var b strings.Builder
+	for _, w := range p.Windows {
+		for _, s := range w.Steps {
+			fmt.Fprintf(&b, "%s %s\n%s", s.What, s.Path, s.Diff)
+		}
+	}
+	return b.String()
+}
+
+// applyPlan makes a plan so, and returns what takes it back.
+func applyPlan(t *testing.T, root string, plan *change.Plan) func(t *testing.T) {
+	t.Helper()
+	p := planner(t, root)
+	type undo struct {
+		path string
+		node host.Node
+	}
+	var undos []undo
+	for range plan.Windows {
+		d, _, err := p.Redraft(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d == nil {
+			break
+		}
+		for _, s := range d.Window.Steps {
+			if s.Path == "" {
+				t.Fatalf("%s is planned for a directory", s.What)
+			}
+			before, err := p.Machine.Look(s.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			undos = append(undos, undo{s.Path, before})
+			if err := p.Machine.Put(s.Path, d.After[s.Path]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return func(t *testing.T) {
+		for _, u := range slices.Backward(undos) {
+			if err := p.Machine.Put(u.path, u.node); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// treeOf lists everything below a directory: type, mode, content or target by path.
+func treeOf(t *testing.T, root string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := d.Info()
+		if err != nil {
+			return err
+		}
+		text := st.Mode().String()
+		switch {
+		case st.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			text += " -> " + target
+		case st.Mode().IsRegular():
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			text += " " + string(b)
+		}
+		out[strings.TrimPrefix(name, root)] = text
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// copyTree copies a directory with modes and links.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		st, err := d.Info()
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, strings.TrimPrefix(name, from))
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(at, 0o755)
+		case st.Mode()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(name)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(target, at)
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(at, b, 0o600); err != nil {
+			return err
+		}
+		return os.Chmod(at, st.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walkParams are values that only an administrator knows, so that controls that need them are walked too.
+//
+// table: name=value by control
+func walkParams() map[string][]string {
+	return map[string][]string{
+		"WEB-02": {"admin_networks=192.0.2.0/24"},
+		"BAN-07": {"ignore=192.0.2.0/24"},
+		"WEB-13": {"gateway=192.0.2.1"},
+		"IAM-20": {"text=Authorized use only."},
+	}
+}
+
+// left is why a fixture is left out: what the plan says of it contains reason.
+type left struct{ reason, because string }
+
+// walkOmissions are the fixtures that cannot be repaired as copies, with why.
+//
+// table: fixture to reason
+func walkOmissions() map[string]left {
+	return map[string]left{}
+}
+
+// proof is what a repaired copy shows in its files while the verdict rests on recorded output of commands.
+type proof struct {
+	because string
+	// files hold these texts afterwards; "" for a file that is gone.
+	files map[string]string
+}
+
+func (p proof) prove(t *testing.T, root string) {
+	t.Helper()
+	for name, text := range p.files {
+		b, err := os.ReadFile(filepath.Join(root, path.Clean("/"+name)))
+		switch {
+		case text == "" && err == nil:
+			t.Errorf("%s is still there", name)
+		case text != "" && (err != nil || !strings.Contains(string(b), text)):
+			t.Errorf("%s does not hold %q: %v\n%s", name, text, err, b)
+		}
+	}
+	if len(p.files) == 0 {
+		t.Error("the table proves nothing")
+	}
+}
+
+// walkRecorded are the fixtures whose verdict rests on recorded output of commands, which no change of files alters.
+//
+// table: fixture to the state of files that is proved instead
+func walkRecorded() map[string]proof {
+	return map[string]proof{}
+}
