@@ -22,11 +22,15 @@ type operatorFlags struct {
 	admins []string
 	// parsed are the admins once they are checked.
 	parsed []change.Operator
+	// as is the name that this host has for whoever sent us there: a plan made over SSH is for that target.
+	as string
 }
 
 func addOperatorFlags(cmd *cobra.Command, f *operatorFlags) {
 	cmd.Flags().StringArrayVar(&f.admins, "admin", nil,
 		"`user@address` or user@network who must still get in by SSH afterwards, beside you; repeatable")
+	cmd.Flags().StringVar(&f.as, "as", "", "the target as the sender names it")
+	_ = cmd.Flags().MarkHidden("as") // it was declared in the line above
 }
 
 // check reads the flags.
@@ -86,6 +90,9 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 	if err != nil {
 		o.close() //nolint:errcheck // it was only read
 		return nil, nil, exit(ExitTarget, err)
+	}
+	if f.as != "" {
+		h.Target, h.Kind = f.as, "ssh"
 	}
 	return &change.Planner{Machine: machine, Target: o.desc, Host: h, Kinds: kinds.All(), Guards: guards(), Operators: f.parsed,
 		Tool: "castellan " + Version(), Now: a.now()}, o.close, nil

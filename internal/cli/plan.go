@@ -19,6 +19,7 @@ import (
 type planFlags struct {
 	rules
 	operatorFlags
+	sshFlags
 	controls, params            []string
 	changes, findings, severity string
 	output                      string
@@ -34,8 +35,8 @@ func (a *app) planCommand() *cobra.Command {
 file, what is restarted, what it cuts, what needs a person, and whether each administrator still gets in afterwards.
 Nothing is changed. With -o the plan is written to a file that castellan apply takes.
 
-A target is local (the default) or a directory that holds a root file system or parts of one. A plan for another host is
-made on that host.
+A target is local (the default), a directory that holds a root file system or parts of one, or ssh://user@host: then
+this program is put there, makes the plan, and is removed.
 
 Exit codes: 0 a plan was made, also when there is nothing to do; 2 wrong usage; 3 the target could not be read; 4 the
 plan was made, and apply will refuse it because somebody would be locked out.`,
@@ -55,6 +56,7 @@ plan was made, and apply will refuse it because somebody would be locked out.`,
 	fl := cmd.Flags()
 	addRuleFlags(cmd, &f.rules)
 	addOperatorFlags(cmd, &f.operatorFlags)
+	addSSHFlags(cmd, &f.sshFlags)
 	fl.StringSliceVar(&f.controls, "control", nil, "repair these controls only (`ids`), also when the profile has them not")
 	fl.StringArrayVar(&f.params, "param", nil, "give a control a parameter: `ID.name=value`; repeatable")
 	fl.StringVar(&f.changes, "changes", "", "`file` with changes that you want, in the words of a control's remediation")
@@ -88,11 +90,6 @@ func (a *app) plan(ctx context.Context, f *planFlags, target string) error {
 		return err
 	}
 	return a.deliver(f, made)
-}
-
-// planRemote makes a plan for a host over SSH.
-func (a *app) planRemote(_ context.Context, target string, _ *planFlags) error {
-	return exit(ExitTarget, fmt.Errorf("a plan for %s is made on the host itself: copy castellan there and run castellan plan -o plan.json", target))
 }
 
 // prepare checks the flags and loads what they name.
