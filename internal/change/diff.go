@@ -37,7 +37,8 @@ func text(n host.Node) string {
 		if strings.ContainsRune(string(n.Content), 0) {
 			return fmt.Sprintf("(binary, %d bytes, %.12s)\n", len(n.Content), n.Digest())
 		}
-		return string(n.Content)
+		// A plan is JSON, which holds no other bytes than UTF-8.
+		return strings.ToValidUTF8(string(n.Content), "\uFFFD")
 	case host.Link:
 		return "-> " + n.Link + "\n"
 	}

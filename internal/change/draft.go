@@ -22,6 +22,7 @@ type Draft struct {
 	machine host.Machine
 	below   *host.Overlay // what the windows before this one leave
 	at      Change        // the change that is being drafted
+	touched bool          // whether it has changed something
 	// notes by path: who wants it, and whether it is secret.
 	notes   map[string]*note
 	actions []pending
@@ -320,6 +321,7 @@ func (d *Draft) put(real string, n host.Node) error {
 		return err
 	}
 	d.noteOf(real).controls = with(d.noteOf(real).controls, d.at.Control)
+	d.touched = true
 	return nil
 }
 
@@ -410,10 +412,12 @@ func (d *Draft) Do(a Action) error {
 	for i, p := range d.actions {
 		if p.action == a {
 			d.actions[i].controls = with(p.controls, d.at.Control)
+			d.touched = true
 			return nil
 		}
 	}
 	d.actions = append(d.actions, pending{a, []string{d.at.Control}})
+	d.touched = true
 	return nil
 }
 

@@ -3,6 +3,7 @@ package change
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/host"
@@ -39,18 +40,32 @@ func metaFields(line string) (path string, fields []string) {
 	return fields[2], fields
 }
 
+// described is what the copy says of a path: its line, else what goes without saying (CONTRIBUTING.md, fixtures).
+func (m *metaEdit) described(d *Draft, real string) host.File {
+	f := host.File{Mode: 0o644}
+	if st, err := d.Stat(real); err == nil && st.Type == host.Dir {
+		f.Mode = 0o755
+	}
+	for l := range strings.Lines(string(m.node.Content)) {
+		p, fields := metaFields(l)
+		if p != real {
+			continue
+		}
+		mode, merr := strconv.ParseUint(fields[0], 8, 32)
+		u, g, _ := strings.Cut(fields[1], ":")
+		uid, uerr := strconv.Atoi(u)
+		gid, gerr := strconv.Atoi(g)
+		if merr == nil && uerr == nil && gerr == nil {
+			f.Mode, f.UID, f.GID = uint32(mode), uid, gid
+		}
+	}
+	return f
+}
+
 // set describes mode and owner of a path; nil and negative values stay as they are.
 func (m *metaEdit) set(d *Draft, real string, mode *uint32, uid, gid int) error {
-	f, err := d.Stat(real)
-	if host.NotExist(err) {
-		f = host.File{Mode: 0o644}
-	} else if err != nil {
-		return err
-	}
-	if _, drafted := d.Drafted(real); drafted && f.UID < 0 {
-		f.UID, f.GID = 0, 0
-	}
-	was := f
+	was := m.described(d, real)
+	f := was
 	if mode != nil {
 		f.Mode = *mode
 	}
@@ -60,26 +75,35 @@ func (m *metaEdit) set(d *Draft, real string, mode *uint32, uid, gid int) error 
 	if gid >= 0 {
 		f.GID = gid
 	}
-	line := fmt.Sprintf("%04o %d:%d %s", f.Mode, f.UID, f.GID, real)
-	lines := strings.SplitAfter(string(m.node.Content), "\n")
-	for i, l := range lines {
-		if p, fields := metaFields(l); p == real {
-			if len(fields) > 3 {
-				line += " " + fields[3]
-			}
-			if strings.TrimRight(l, "\r\n") != line {
-				lines[i] = line + "\n"
-			}
-			return m.keep(d, lines)
-		}
-	}
 	if was.Mode == f.Mode && was.UID == f.UID && was.GID == f.GID {
 		return nil
+	}
+	line := fmt.Sprintf("%04o %d:%d %s", f.Mode, f.UID, f.GID, real)
+	lines := strings.SplitAfter(string(m.node.Content), "\n")
+	found := false
+	for i, l := range lines {
+		if p, fields := metaFields(l); p == real {
+			text := strings.TrimRight(l, "\r\n")
+			lines[i] = line + strings.TrimPrefix(text, text[:pathEnd(text, fields)]) + l[len(text):]
+			found = true
+		}
+	}
+	if found {
+		return m.keep(d, lines)
 	}
 	if n := len(lines); lines[n-1] != "" {
 		lines[n-1] += "\n"
 	}
 	return m.keep(d, append(lines, line+"\n"))
+}
+
+// pathEnd is where the path of a line ends; what follows is kept.
+func pathEnd(line string, fields []string) int {
+	at := 0
+	for _, f := range fields[:3] {
+		at += strings.Index(line[at:], f) + len(f)
+	}
+	return at
 }
 
 // drop forgets a path that is removed: the description may name only what is there.

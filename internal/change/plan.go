@@ -64,7 +64,7 @@ type Window struct {
 type Omission struct {
 	Control string `json:"control"`
 	Title   string `json:"title,omitempty"`
-	// Code is manual, needs, cannot or later.
+	// Code is manual, needs, cannot, later, or nothing: its changes hold already.
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
 	// Manual are the instructions for a person.
@@ -145,12 +145,6 @@ func (p *Planner) Plan(changes []Change, omitted []Omission) (*Plan, error) {
 	}
 	plan := &Plan{Version: PlanVersion, Tool: p.Tool, Created: p.Now.UTC().Truncate(time.Second), Host: p.Host, Changes: left, Windows: []Window{},
 		Omitted: append(slices.Clone(omitted), omissions...)}
-	for i, o := range plan.Omitted {
-		if o.Title == "" {
-			plan.Omitted[i].Title = p.Titles[o.Control]
-		}
-	}
-	slices.SortStableFunc(plan.Omitted, func(a, b Omission) int { return cmp.Compare(a.Control, b.Control) })
 	for _, w := range windows {
 		steps, err := w.draft.steps()
 		if err != nil {
@@ -160,6 +154,13 @@ func (p *Planner) Plan(changes []Change, omitted []Omission) (*Plan, error) {
 			plan.Windows = append(plan.Windows, p.window(w, steps))
 		}
 	}
+	plan.Omitted = append(plan.Omitted, idle(left, plan.Windows)...)
+	for i, o := range plan.Omitted {
+		if o.Title == "" {
+			plan.Omitted[i].Title = p.Titles[o.Control]
+		}
+	}
+	slices.SortStableFunc(plan.Omitted, func(a, b Omission) int { return cmp.Compare(a.Control, b.Control) })
 	plan.Digest, err = plan.digest()
 	return plan, err
 }

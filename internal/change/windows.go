@@ -51,15 +51,16 @@ type drafted struct {
 	draft   *Draft
 }
 
-// draft drafts all changes. A control of which one change fails is left out, and the rest is drafted again without it, until
-// all of what is left can be made.
+// draft drafts all changes. A control of which one change fails is left out, with those that must not be made without it, and the
+// rest is drafted again, until all of what is left can be made.
 func (p *Planner) draft(changes []Change) ([]drafted, []Change, []Omission, error) {
-	var omissions []Omission
+	changes, omissions := withoutConflicts(slices.Clone(changes))
 	for {
 		windows, failed, err := p.draftOnce(changes)
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		failed = merged(append(failed, tooEarly(changes, append(slices.Clone(omissions), failed...))...))
 		if len(failed) == 0 {
 			if changes == nil {
 				changes = []Change{}
@@ -74,6 +75,37 @@ func (p *Planner) draft(changes []Change) ([]drafted, []Change, []Omission, erro
 			})
 		})
 	}
+}
+
+// tooEarly leaves out the controls that must not be made before one that is left out.
+func tooEarly(changes []Change, omitted []Omission) []Omission {
+	var out []Omission
+	for _, c := range changes {
+		for _, id := range c.After {
+			i := slices.IndexFunc(omitted, func(o Omission) bool { return o.Control == id })
+			if i >= 0 {
+				out = append(out, Omission{Control: c.Control, Code: "needs", Reason: id + " comes first, and is left out: " + omitted[i].Reason})
+			}
+		}
+	}
+	return out
+}
+
+// merged joins the omissions of one control: what cannot be made outweighs what comes later.
+func merged(list []Omission) []Omission {
+	var out []Omission
+	for _, o := range list {
+		i := slices.IndexFunc(out, func(x Omission) bool { return x.Control == o.Control })
+		switch {
+		case i < 0:
+			out = append(out, o)
+		case out[i].Code == "later" && o.Code != "later":
+			out[i] = o
+		case out[i].Code == o.Code && !strings.Contains(out[i].Reason, o.Reason):
+			out[i].Reason += "; " + o.Reason
+		}
+	}
+	return out
 }
 
 func (p *Planner) draftOnce(changes []Change) ([]drafted, []Omission, error) {
@@ -107,11 +139,13 @@ func (p *Planner) draftOnce(changes []Change) ([]drafted, []Omission, error) {
 
 // draftChange drafts one change; on failure the draft is as before and the omission says why.
 func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
-	d.at = c
+	d.at, d.touched = c, false
 	restore := d.snapshot()
 	kind, ok := p.Kinds[c.Kind]
 	err := error(nil)
 	switch {
+	case !validText(c):
+		err = Cannot("it would write bytes that are no text (UTF-8)")
 	case !ok:
 		err = Cannot("castellan does not know changes of the kind %q", c.Kind)
 	case c.Kind != "package" && installs(before, c.Control):
@@ -120,6 +154,9 @@ func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
 		err = kind.Draft(d, c)
 	}
 	if err == nil {
+		if !d.touched {
+			p.credit(d, c, before)
+		}
 		return nil
 	}
 	restore()
@@ -132,6 +169,57 @@ func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
 		err = why
 	}
 	return &Omission{Control: c.Control, Code: code, Reason: err.Error()}
+}
+
+// credit notes a control at the steps that already do what it asks for, because another control asks for the same.
+func (p *Planner) credit(d *Draft, c Change, before []drafted) {
+	if alone := p.alone(d.below, c); alone != nil {
+		d.share(alone)
+		return
+	}
+	if alone := p.alone(host.NewOverlay(p.Machine), c); alone != nil {
+		for _, w := range before {
+			w.draft.share(alone)
+		}
+	}
+}
+
+// alone drafts one change without the others; nil when it changes nothing.
+func (p *Planner) alone(below *host.Overlay, c Change) *Draft {
+	d, err := nextDraft(p.Machine, below, p.Target)
+	if err != nil {
+		return nil
+	}
+	d.at = c
+	if err := p.Kinds[c.Kind].Draft(d, c); err != nil || !d.touched {
+		return nil
+	}
+	return d
+}
+
+// share notes the control of another draft at what both do.
+func (d *Draft) share(other *Draft) {
+	for _, name := range other.Changed() {
+		if _, ok := d.Node(name); ok && name != metaPath {
+			d.noteOf(name).controls = with(d.noteOf(name).controls, other.at.Control)
+		}
+	}
+	for i, mine := range d.actions {
+		if slices.ContainsFunc(other.actions, func(p pending) bool { return p.action == mine.action }) {
+			d.actions[i].controls = with(mine.controls, other.at.Control)
+		}
+	}
+}
+
+// idle are the controls whose changes do nothing: what they would set is set already.
+func idle(changes []Change, windows []Window) []Omission {
+	var out []Omission
+	for _, c := range changes {
+		if !slices.ContainsFunc(windows, func(w Window) bool { return slices.Contains(w.Controls, c.Control) }) {
+			out = append(out, Omission{Control: c.Control, Code: "nothing", Reason: "what it would set is set already"})
+		}
+	}
+	return merged(out)
 }
 
 // installs reports whether an earlier window installs something for a control.

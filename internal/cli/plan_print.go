@@ -224,14 +224,15 @@ func (p *planPage) diff(d string) {
 }
 
 // omissionGroup is a kind of what is left out.
-type omissionGroup struct{ code, title, hint string }
+type omissionGroup struct{ code, title string }
 
 func omissionGroups() []omissionGroup {
 	return []omissionGroup{
-		{"needs", "Needs something first", ""},
-		{"later", "Later, with a plan after this one", ""},
-		{"cannot", "Cannot be made here", ""},
-		{"manual", "For a person; castellan controls show ID says how", ""},
+		{"needs", "Needs something first; castellan controls show ID says more"},
+		{"later", "Later, with a plan after this one"},
+		{"cannot", "Cannot be made here"},
+		{"nothing", "Set already as castellan would set it"},
+		{"manual", "For a person; castellan controls show ID says how"},
 	}
 }
 
@@ -250,7 +251,7 @@ func (p *planPage) omissions() {
 		p.line("%s", p.strong(fmt.Sprintf("%s (%d)", g.title, len(list))))
 		for _, o := range list {
 			p.item("  ", fmt.Sprintf("%-8s ", o.Control), o.Title)
-			if g.code != "manual" {
+			if g.code != "manual" && g.code != "nothing" {
 				p.text("           ", o.Reason)
 			}
 		}
@@ -284,7 +285,7 @@ func (p *planPage) foot(v planView) {
 		parts = append(parts, fmt.Sprintf("%d repaired by %s in %s", len(repaired), countOf(steps, "step"), countOf(len(plan.Windows), "window")))
 	}
 	for _, c := range []struct{ code, one, many string }{{"needs", "%d needs something first", "%d need something first"}, {"later", "%d later", "%d later"},
-		{"cannot", "%d cannot", "%d cannot"}, {"manual", "%d needs a person", "%d need a person"}} {
+		{"cannot", "%d cannot", "%d cannot"}, {"nothing", "%d set already", "%d set already"}, {"manual", "%d needs a person", "%d need a person"}} {
 		switch n := counts[c.code]; {
 		case n == 1:
 			parts = append(parts, fmt.Sprintf(c.one, n))
