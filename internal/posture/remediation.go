@@ -143,8 +143,8 @@ func kinds() map[string]kindRule {
 			return "set " + pairs(r.Set) + " for " + who
 		}},
 		"datacenter":  setting("/etc/pve/datacenter.cfg"),
-		"pvefirewall": estateSetting("the firewall options of "),
-		"pveacl":      estateSetting("the permissions of "),
+		"pvefirewall": firewallSetting(),
+		"pveacl":      permissionSetting(),
 		"guest":       estateSetting("the configuration of "),
 		"storage":     estateSetting("the storage "),
 	}
