@@ -346,6 +346,9 @@ func walkParams() map[string][]string {
 		"BAN-07": {"ignore=192.0.2.0/24"},
 		"WEB-13": {"gateway=192.0.2.1"},
 		"IAM-20": {"text=Authorized use only."},
+		"FW-01":  {"admin_networks=192.0.2.0/24"},
+		"FW-06":  {"admin_networks=192.0.2.0/24"},
+		"FW-29":  {"admin_networks=192.0.2.0/24"},
 	}
 }
 
@@ -356,7 +359,13 @@ type left struct{ reason, because string }
 //
 // table: fixture to reason
 func walkOmissions() map[string]left {
-	return map[string]left{}
+	return map[string]left{
+		"FW-05/fail-stopped":  {"service_off", "a unit is not started in a copy"},
+		"FW-06/fail":          {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-06/fail-public":   {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-18/fail-ipfilter": {"needs a value", "the addresses of a guest stand in no configuration"},
+		"FW-18/fail-nftables": {"needs a value", "the addresses of a guest stand in no configuration"},
+	}
 }
 
 // proof is what a repaired copy shows in its files while the verdict rests on recorded output of commands.
