@@ -14,12 +14,12 @@ func All() map[string]change.Kind {
 		"account": change.KindFunc(account), "apt": change.KindFunc(apt), "aptsource": change.KindFunc(aptsource),
 		"chrony": change.KindFunc(chrony), "datacenter": change.KindFunc(datacenter), "fail2ban": change.KindFunc(fail2ban),
 		"faillock": change.KindFunc(faillock), "file": change.KindFunc(file), "grub": change.KindFunc(grub),
-		"guest": change.KindFunc(guest), "journald": change.KindFunc(journald), "limits": change.KindFunc(limits),
-		"line": change.KindFunc(line), "login_defs": change.KindFunc(loginDefs), "modprobe": change.KindFunc(modprobe),
+		"guest": change.KindFunc(guest), "journald": change.KindFunc(journald), "limits": change.KindFunc(limitSettings),
+		"line": change.KindFunc(line), "login_defs": change.KindFunc(loginDefs), "modprobe": change.KindFunc(modules),
 		"mount": change.KindFunc(mount), "package": change.KindFunc(packages), "pam": change.KindFunc(pam),
 		"postfix": change.KindFunc(postfix), "pveacl": change.KindFunc(pveacl), "pvefirewall": change.KindFunc(pvefirewall),
 		"pveproxy": change.KindFunc(pveproxy), "pwquality": change.KindFunc(pwquality), "rsyslog": change.KindFunc(rsyslog),
-		"sshd": change.KindFunc(sshd), "storage": change.KindFunc(storage), "sudoers": change.KindFunc(sudoers),
+		"sshd": change.KindFunc(sshdSettings), "storage": change.KindFunc(storage), "sudoers": change.KindFunc(sudoers),
 		"sysctl": change.KindFunc(sysctls), "unit": change.KindFunc(unit),
 	}
 }

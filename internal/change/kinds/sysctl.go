@@ -32,6 +32,9 @@ func sysctls(d *change.Draft, c change.Change) error {
 		if !sysctlKey.MatchString(key) || value == "" || strings.ContainsFunc(value, isControl) {
 			return change.Cannot("%q with the value %q cannot be written into a file of sysctl.d", key, c.Set[key])
 		}
+		if err := namespacesLeft(d, dotted, value); err != nil {
+			return err
+		}
 		if err := persistSysctl(d, dotted, value); err != nil {
 			return err
 		}
@@ -41,6 +44,22 @@ func sysctls(d *change.Draft, c change.Change) error {
 		if err := interfaceSysctls(d, dotted, value); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// namespacesLeft refuses to allow user namespaces while another parameter leaves none of them: how many there may be is the
+// administrator's word.
+func namespacesLeft(d *change.Draft, key, value string) error {
+	if key != "kernel.unprivileged_userns_clone" || value != "1" {
+		return nil
+	}
+	set, err := sysctlSet(d)
+	if err != nil {
+		return err
+	}
+	if a, ok := set.Lookup("user.max_user_namespaces"); ok && a.Value == "0" {
+		return change.Cannot("%s:%d sets user.max_user_namespaces to 0, which forbids the namespaces as well; remove that line first", a.File, a.Line)
 	}
 	return nil
 }
@@ -93,7 +112,7 @@ func persistSysctl(d *change.Draft, key, value string) error {
 		switch {
 		case assigned && a.Key == key && strings.Join(strings.Fields(a.Value), " ") == value:
 			return nil
-		case a.Key == "", a.IsGlob(), a.File == sysctlFile, a.File == sysctlLast:
+		case a.Key == "", a.IsGlob() && a.Key != key, a.File == sysctlFile, a.File == sysctlLast:
 			err = setSysctl(d, sysctlTarget(a.File), key, value)
 		default:
 			err = outdoSysctl(d, a, key, value)

@@ -3,6 +3,7 @@ package kinds
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/change"
@@ -14,7 +15,7 @@ import (
 func perInterface(family, name string) bool {
 	switch family {
 	case "ipv4":
-		return slices.Contains([]string{"accept_redirects", "proxy_arp", "secure_redirects", "send_redirects"}, name)
+		return slices.Contains([]string{"accept_redirects", "proxy_arp", "rp_filter", "secure_redirects", "send_redirects"}, name)
 	case "ipv6":
 		return slices.Contains([]string{"accept_redirects", "accept_ra"}, name)
 	}
@@ -44,11 +45,28 @@ func interfaceSysctls(d *change.Draft, key, value string) error {
 				continue
 			}
 		}
-		if err := d.Sysctl("net/"+family+"/conf/"+dev+"/"+name, value); err != nil {
+		own := "net/" + family + "/conf/" + dev + "/" + name
+		if name == "rp_filter" {
+			b, _, err := d.Content("/proc/sys/" + own)
+			if err != nil {
+				return err
+			}
+			if weaker(strings.TrimSpace(string(b)), value) {
+				continue
+			}
+		}
+		if err := d.Sysctl(own, value); err != nil {
 			return err
 		}
 	}
 	return interfaceFiles(d, family, name, value)
+}
+
+// weaker reports whether the kernel, which takes the larger value of rp_filter, lets the value of all decide.
+func weaker(own, all string) bool {
+	a, err := strconv.Atoi(own)
+	b, err2 := strconv.Atoi(all)
+	return err == nil && err2 == nil && a <= b
 }
 
 // interfaceFiles corrects what the files say of single interfaces, which would be back at the next start.
@@ -57,6 +75,12 @@ func interfaceFiles(d *change.Draft, family, name, value string) error {
 	if err != nil {
 		return err
 	}
+	// systemd ships "net.ipv4.conf.*.rp_filter = 2" (sysctl.d/50-default.conf), which holds for each card that has no line of its own.
+	if a, ok := set.Lookup("net." + family + ".conf.lo." + name); ok && a.IsGlob() && a.Value != value && !(name == "rp_filter" && weaker(a.Value, value)) && name != "proxy_arp" {
+		if err := persistSysctl(d, a.Key, value); err != nil {
+			return err
+		}
+	}
 	for _, k := range set.Keys() {
 		dev, ok := strings.CutPrefix(k, "net."+family+".conf.")
 		if !ok {
@@ -64,6 +88,9 @@ func interfaceFiles(d *change.Draft, family, name, value string) error {
 		}
 		dev, ok = strings.CutSuffix(dev, "."+name)
 		if !ok || dev == "all" || dev == "default" || guestCard(dev) || name == "proxy_arp" && !strings.HasPrefix(dev, "vmbr") {
+			continue
+		}
+		if a, _ := set.Lookup(k); name == "rp_filter" && weaker(a.Value, value) {
 			continue
 		}
 		if err := persistSysctl(d, k, value); err != nil {
