@@ -49,9 +49,11 @@ type Transaction struct {
 	Windows int  `json:"windows"`
 	Host    Host `json:"host"`
 	// By is who applied it.
-	By       Actor     `json:"by"`
-	Controls []string  `json:"controls"`
-	Began    time.Time `json:"began"`
+	By       Actor    `json:"by"`
+	Controls []string `json:"controls"`
+	// Paths are the paths that it puts, sorted, without links.
+	Paths []string  `json:"paths,omitempty"`
+	Began time.Time `json:"began"`
 	// Applied is when the last step was made, Deadline when the host takes everything back unless it is confirmed; zero
 	// for directories, which wait for ever.
 	Applied  time.Time `json:"applied,omitzero"`
@@ -66,4 +68,6 @@ type Transaction struct {
 	Events   []Event  `json:"events"`
 	// Conflicts are the paths that somebody else changed since, and that were left alone.
 	Conflicts []string `json:"conflicts,omitempty"`
+	// Restart are the settings of the running kernel that it does not let be taken back: the next start does.
+	Restart []string `json:"restart,omitempty"`
 }
