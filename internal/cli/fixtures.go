@@ -85,19 +85,31 @@ func wanted(name string) (posture.Status, bool) {
 }
 
 func judgeFixture(env *expr.Env, c posture.Control, dir string, now time.Time) (posture.Finding, error) {
-	d, err := host.OpenDir(dir)
+	facts, err := fixtureFacts(dir, now)
 	if err != nil {
 		return posture.Finding{}, err
+	}
+	r := posture.NewJudge(env, []posture.Control{c}, nil, nil).Evaluate(facts)
+	return r.Findings[0], nil
+}
+
+// fixtureFacts reads a fixture: a tree of a host, or a directory with the .vmx file of one virtual machine.
+func fixtureFacts(dir string, now time.Time) (*posture.Facts, error) {
+	machines, err := filepath.Glob(filepath.Join(dir, "*.vmx"))
+	if err != nil {
+		return nil, err
+	}
+	if len(machines) == 1 {
+		return vmxFacts(machines[0], now)
+	}
+	d, err := host.OpenDir(dir)
+	if err != nil {
+		return nil, err
 	}
 	defer d.Close()
 	desc := d.Describe()
 	if desc.Now.IsZero() {
 		desc.Now = now
 	}
-	facts, err := collect.Run(d, desc, collect.All())
-	if err != nil {
-		return posture.Finding{}, err
-	}
-	r := posture.NewJudge(env, []posture.Control{c}, nil, nil).Evaluate(facts)
-	return r.Findings[0], nil
+	return collect.Run(d, desc, collect.All())
 }

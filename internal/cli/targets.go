@@ -73,6 +73,9 @@ func (t *targetFlags) names(args []string) ([]string, error) {
 // facts reads one target of any kind.
 func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.Facts, error) {
 	if st, err := os.Stat(name); err == nil && !st.IsDir() && name != "local" {
+		if isVMX(name) {
+			return vmxFacts(name, a.now())
+		}
 		return bundleFacts(name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)

@@ -103,7 +103,7 @@ func (j *Judge) Evaluate(f *Facts) TargetReport {
 	e := &evaluation{judge: j, facts: f, vars: j.env.Bind(f, f.Target.CollectedAt)}
 	findings := make([]Finding, 0, len(j.controls))
 	for _, c := range j.controls {
-		if f.Target.Kind != KindAPI || !HostGroup(c.Group) {
+		if judges(f.Target.Kind, c.Group) {
 			findings = append(findings, e.judgeOne(c))
 		}
 	}
@@ -177,7 +177,9 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 	} else if needRoot > 0 {
 		n = append(n, plural(needRoot, "finding needs", "findings need")+" the rights of root; scan again as root")
 	}
-	if !f.Target.Live {
+	if f.Target.Kind == KindVMX {
+		n = append(n, "settings take effect when the machine is powered off and on, not at a restart of the guest")
+	} else if !f.Target.Live {
 		n = append(n, "this is a copy, not a running host: running values are what a boot would give")
 	}
 	if expired > 0 {

@@ -36,13 +36,16 @@ type Facts struct {
 	Backups  BackupFacts   `json:"backups"`  // jobs, storages, coverage
 	Cluster  ClusterFacts  `json:"cluster"`  // membership, high availability, Ceph
 	Estate   Estate        `json:"estate"`   // the configuration itself, for the questions of castellan pve
+
+	// The subject of a VMware virtual machine, which is a target of its own.
+	VMX VMXFacts `json:"vmx,omitzero"`
 }
 
 // Target says what was scanned, how and when.
 type Target struct {
 	// Name is the target as the user wrote it.
 	Name string `json:"name"`
-	// Kind is local, ssh, dir, pve.
+	// Kind is local, ssh, dir, pve, vmx.
 	Kind string `json:"kind"`
 	// Hostname is the host's own name, empty when not known.
 	Hostname string `json:"hostname,omitempty"`

@@ -334,6 +334,20 @@ func ParseControls(files []File, env *expr.Env) ([]Control, error) {
 // KindAPI is the kind of targets that are read through the API of a cluster.
 const KindAPI = "pve"
 
+// KindVMX is the kind of targets that are a VMware virtual machine: a .vmx file, or one of vSphere.
+const KindVMX = "vmx"
+
+// judges reports whether the controls of a group say something about a kind of target.
+func judges(kind, group string) bool {
+	switch kind {
+	case KindVMX:
+		return group == "vmx"
+	case KindAPI:
+		return !HostGroup(group) && group != "vmx"
+	}
+	return group != "vmx"
+}
+
 // HostGroup reports whether the controls of a group are about one host rather than the cluster.
 func HostGroup(group string) bool {
 	return slices.Contains([]string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log"}, group)
@@ -342,7 +356,7 @@ func HostGroup(group string) bool {
 // Groups lists the groups in the order in which reports show them.
 func Groups() []string {
 	return []string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log",
-		"iam", "fw", "net", "vm", "ct", "lif", "bak", "clu"}
+		"iam", "fw", "net", "vm", "ct", "lif", "bak", "clu", "vmx"}
 }
 
 // GroupTitle names a group for people.
@@ -350,7 +364,8 @@ func GroupTitle(g string) string {
 	titles := map[string]string{"ssh": "SSH", "acc": "Accounts", "web": "Web interface and API", "ban": "Brute-force defence",
 		"upd": "Packages and updates", "sys": "Kernel", "svc": "Services and files", "boot": "Boot and firmware", "log": "Logging",
 		"iam": "Identities and permissions", "fw": "PVE firewall", "net": "Networks", "vm": "Virtual machines", "ct": "Containers",
-		"lif": "Life of guests", "bak": "Backups", "clu": "Cluster"}
+		"lif": "Life of guests", "bak": "Backups", "clu": "Cluster",
+		"vmx": "VMware guests"}
 	if t := titles[g]; t != "" {
 		return t
 	}

@@ -147,6 +147,7 @@ func kinds() map[string]kindRule {
 		"pveacl":      permissionSetting(),
 		"guest":       estateSetting("the configuration of "),
 		"storage":     estateSetting("the storage "),
+		"vmx":         setting("the configuration of the virtual machine"),
 	}
 }
 

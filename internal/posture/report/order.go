@@ -81,7 +81,7 @@ type group struct {
 // groupOrder lists the subjects of the catalogue in the order of a boot: what comes first in the list protects what
 // comes after.
 func groupOrder() []string {
-	return []string{"boot", "upd", "ssh", "sys", "svc", "acc", "web", "ban", "log", "iam", "fw", "net", "vm", "ct", "lif", "bak", "clu"}
+	return []string{"boot", "upd", "ssh", "sys", "svc", "acc", "web", "ban", "log", "iam", "fw", "net", "vm", "ct", "lif", "bak", "clu", "vmx"}
 }
 
 // groupTitle names a subject for people. A group that the catalogue does not have (user controls) keeps its name.
@@ -121,6 +121,8 @@ func groupTitle(key string) string {
 		return "Backups"
 	case "clu":
 		return "Cluster"
+	case "vmx":
+		return "VMware guest"
 	case "":
 		return "Other controls"
 	}
