@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/posture"
 	"github.com/castellan-project/castellan/internal/posture/collect"
 	"github.com/castellan-project/castellan/internal/vmx"
@@ -41,4 +42,13 @@ func vmxFacts(name string, now time.Time) (*posture.Facts, error) {
 		return nil, err
 	}
 	return collect.VMX(name, filepath.Base(name), file.Machine(), file.Problems(), now), nil
+}
+
+// placeVMX says to the changes of a virtual machine which file they are made in, by its path on the target.
+func placeVMX(changes []change.Change, file string) {
+	for i := range changes {
+		if changes[i].Kind == "vmx" {
+			changes[i].Path = file
+		}
+	}
 }

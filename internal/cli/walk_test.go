@@ -20,7 +20,6 @@ import (
 	"github.com/castellan-project/castellan/internal/expr"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
-	"github.com/castellan-project/castellan/internal/posture/collect"
 )
 
 // walkNow is the moment of every walk.
@@ -172,7 +171,7 @@ func (w walk) judge(t *testing.T, root string) posture.Finding {
 func (w walk) plan(t *testing.T, root string) *change.Plan {
 	t.Helper()
 	p := planner(t, root)
-	facts, err := collect.Run(p.Machine, p.Target, collect.All())
+	facts, err := fixtureFacts(root, walkNow())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +183,9 @@ func (w walk) plan(t *testing.T, root string) *change.Plan {
 	}
 	judge := posture.NewJudge(w.env, judged, nil, nil)
 	changes, left := judge.Changes(facts, judge.Evaluate(facts).Findings, posture.Wanted{Controls: []string{w.control.ID}})
+	if facts.Target.Kind == posture.KindVMX {
+		placeVMX(changes, "/"+filepath.Base(facts.Target.Name))
+	}
 	plan, err := p.Plan(changes, left)
 	if err != nil {
 		t.Fatal(err)
@@ -342,6 +344,7 @@ func copyTree(t *testing.T, from, to string) {
 // table: name=value by control
 func walkParams() map[string][]string {
 	return map[string][]string{
+		"VMX-05": {"wanted=true"},
 		"WEB-02": {"admin_networks=192.0.2.0/24"},
 		"BAN-07": {"ignore=192.0.2.0/24"},
 		"WEB-13": {"gateway=192.0.2.1"},

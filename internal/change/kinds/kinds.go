@@ -20,6 +20,6 @@ func All() map[string]change.Kind {
 		"postfix": change.KindFunc(postfix), "pveacl": change.KindFunc(pveacl), "pvefirewall": change.KindFunc(pvefirewall),
 		"pveproxy": change.KindFunc(pveproxy), "pwquality": change.KindFunc(pwquality), "rsyslog": change.KindFunc(rsyslog),
 		"sshd": change.KindFunc(sshdSettings), "storage": change.KindFunc(storage), "sudoers": change.KindFunc(sudoers),
-		"sysctl": change.KindFunc(sysctls), "unit": change.KindFunc(unit),
+		"sysctl": change.KindFunc(sysctls), "unit": change.KindFunc(unit), "vmx": change.KindFunc(vmxKeys),
 	}
 }
