@@ -205,7 +205,9 @@ func (d *Draft) Symlink(name, target string) error {
 			return err
 		}
 	}
-	return d.put(at, host.Node{Type: host.Link, Link: target, Mode: 0o777})
+	link := d.fresh(host.Link, 0o777)
+	link.Link = target
+	return d.put(at, link)
 }
 
 // Remove removes a file or link (not what a link points to).

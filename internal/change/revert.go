@@ -125,10 +125,11 @@ type takeBack struct {
 
 // takeBack takes back what was made so far.
 func (w *work) takeBack(b takeBack) error {
-	todo, conflicts, err := w.compare()
-	if err != nil {
-		return err
+	todo, conflicts, failed := w.compare()
+	if len(failed) > 0 && !b.auto && !b.skip {
+		return errors.Join(failed...)
 	}
+	var err error
 	if len(conflicts) > 0 && !b.auto && !b.skip {
 		return &RefusedError{Reason: fmt.Sprintf("somebody else changed since what %s had put", w.t().ID), Details: words2(conflicts),
 			Hint: "castellan revert " + w.t().ID + " --skip-conflicts leaves these as they are and takes back the rest"}
@@ -151,7 +152,7 @@ func (w *work) takeBack(b takeBack) error {
 	w.note(b.by, "%s", text)
 	// A state that cannot be written does not keep the host from being as before; the next run finds it so.
 	unsaved := w.save()
-	failed := w.putBack(todo, contents)
+	failed = append(failed, w.putBack(todo, contents)...)
 	for _, c := range conflicts {
 		w.t().Conflicts = append(w.t().Conflicts, c.path)
 		w.note(nil, "%s was left alone: %s; what it held before is %s", c.path, c.now, w.kept(c.step))
@@ -240,8 +241,9 @@ func (w *work) kept(step int) string {
 	return path.Join(w.dir(w.t().ID), "blobs", old.Sum)
 }
 
-// compare looks at every path that may have been put, newest first: those to put back, and those that are not ours any more.
-func (w *work) compare() (todo []int, conflicts []conflict, err error) {
+// compare looks at every path that may have been put, newest first: those to put back, those that are not ours any more, and
+// what kept it from looking.
+func (w *work) compare() (todo []int, conflicts []conflict, failed []error) {
 	for i := w.state.Step - 1; i >= 0; i-- {
 		s := w.undo.Steps[i]
 		if s.Path == "" {
@@ -249,21 +251,22 @@ func (w *work) compare() (todo []int, conflicts []conflict, err error) {
 		}
 		now, err := w.o.Machine.Look(s.Path)
 		if err != nil && !errors.Is(err, host.ErrTooLarge) {
-			return nil, nil, err
+			failed = append(failed, err)
+			continue
 		}
 		trial, tried := w.state.Trials[i]
 		switch {
 		case err == nil && same(s.Path, *s.Old, now, w.live):
 			if err := w.sweep(s); err != nil {
-				return nil, nil, err
+				failed = append(failed, err)
 			}
-		case err == nil && (same(s.Path, *s.New, now, w.live) || between(*s.Old, *s.New, now)), tried && same(s.Path, trial, now, w.live):
+		case err == nil && (same(s.Path, *s.New, now, w.live) || between(*s.Old, *s.New, now) || tried && same(s.Path, trial, now, w.live)):
 			todo = append(todo, i)
 		default:
 			conflicts = append(conflicts, conflict{s.Path, describe(now, *s.New), i})
 		}
 	}
-	return todo, conflicts, nil
+	return todo, conflicts, failed
 }
 
 // sweep removes what a killed process left beside a path.
