@@ -24,7 +24,7 @@ const (
 // each becomes a source; an empty list is all right where there are sources enough (key "sources": at least so many). Other keys
 // are directives of chrony.conf(5) with their arguments.
 func chrony(d *change.Draft, c change.Change) error {
-	conf, err := chronyConf(d)
+	conf, ours, err := chronyConf(d)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,9 @@ func chrony(d *change.Draft, c change.Change) error {
 	if text += add; text == string(old) {
 		return nil
 	}
+	if !ours {
+		return change.Cannot("%s does not read %s; add the line: confdir %s", chronyMain, chronyFile, path.Dir(chronyFile))
+	}
 	if err := d.Write(chronyFile, []byte(text), 0o644); err != nil {
 		return err
 	}
@@ -89,35 +92,31 @@ func chronyEnough(conf parser.Conf, least string) error {
 	return nil
 }
 
-// chronyConf reads chrony.conf with what it includes, and makes sure that our file is among it.
-func chronyConf(d *change.Draft) (parser.Conf, error) {
+// chronyConf reads chrony.conf with what it includes, and tells whether our file is among it.
+func chronyConf(d *change.Draft) (conf parser.Conf, ours bool, err error) {
 	b, exists, err := d.Content(chronyMain)
 	if err != nil {
-		return parser.Conf{}, fmt.Errorf("cannot read %s: %w", chronyMain, err)
+		return conf, false, fmt.Errorf("cannot read %s: %w", chronyMain, err)
 	}
 	if !exists {
-		return parser.Conf{}, change.Cannot("chrony is not installed: there is no %s", chronyMain)
+		return conf, false, change.Cannot("chrony is not installed: there is no %s", chronyMain)
 	}
-	conf := parser.Parse(b)
-	ours := false
+	conf = parser.Parse(b)
 	for _, pattern := range conf.Includes {
 		if ok, err := path.Match(pattern, chronyFile); err == nil && ok {
 			ours = true
 		}
 		files, err := d.List(pattern)
 		if err != nil && !host.NotExist(err) {
-			return conf, fmt.Errorf("cannot list %s: %w", pattern, err)
+			return conf, ours, fmt.Errorf("cannot list %s: %w", pattern, err)
 		}
 		for _, f := range files {
 			b, _, err := d.Content(f.Path)
 			if err != nil {
-				return conf, fmt.Errorf("cannot read %s: %w", f.Path, err)
+				return conf, ours, fmt.Errorf("cannot read %s: %w", f.Path, err)
 			}
 			conf.Add(parser.Parse(b))
 		}
 	}
-	if !ours {
-		return conf, change.Cannot("%s does not read %s; add the line: confdir %s", chronyMain, chronyFile, path.Dir(chronyFile))
-	}
-	return conf, nil
+	return conf, ours, nil
 }

@@ -181,7 +181,11 @@ func (b *jails) jail(before *parser.Config, name string, set map[string]string) 
 		return nil
 	}
 	for _, j := range after.Jails {
-		if j.Name == name || !j.Enabled || !sameDuty(b.d, mine, j) {
+		if j.Name == name || !j.Enabled {
+			continue
+		}
+		if !sameDuty(b.d, mine, j) {
+			b.mend(j)
 			continue
 		}
 		if j.Starts() && b.readable(j) && j.MaxRetry <= mine.MaxRetry && j.FindTime >= mine.FindTime && banLength(j) >= banLength(mine) {
@@ -191,6 +195,20 @@ func (b *jails) jail(before *parser.Config, name string, set map[string]string) 
 		b.d.Effect("the jail [%s] (%s:%d) is switched off: [%s] looks for the same lines, and that one is weaker or cannot work", j.Name, j.File, j.Line, name)
 	}
 	return nil
+}
+
+// mend lets another jail read the journal that has no log file and keeps fail2ban from starting with it.
+func (b *jails) mend(j *parser.Jail) {
+	if j.Starts() && !b.readable(j) && inJournal(b.d, j) && (b.module() || b.packaged("python3-systemd")) {
+		b.set(j.Name, map[string]string{"backend": "systemd"})
+		b.d.Effect("the jail [%s] reads the journal instead of %s, which is not there: fail2ban does not start at all for it", j.Name, strings.Join(j.LogPaths, ", "))
+	}
+}
+
+// module reports whether Python's module for the journal is there.
+func (b *jails) module() bool {
+	found, err := b.d.List(fail2banModule)
+	return err == nil && len(found) > 0
 }
 
 func banLength(j *parser.Jail) int {
@@ -251,7 +269,7 @@ func (b *jails) works(j *parser.Jail) error {
 		}
 	}
 	if j.Journal() {
-		if found, err := b.d.List(fail2banModule); (err != nil || len(found) == 0) && !b.packaged("python3-systemd") {
+		if !b.module() && !b.packaged("python3-systemd") {
 			return change.Cannot("the jail [%s] reads the journal, which needs the package python3-systemd; install it first", j.Name)
 		}
 	}
