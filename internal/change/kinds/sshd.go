@@ -34,8 +34,14 @@ func sshdSettings(d *change.Draft, c change.Change) error {
 		return err
 	}
 	set, err := s.known(c.Set)
-	if err != nil || len(set) == 0 {
+	if err != nil {
 		return err
+	}
+	if err := s.subsystem(set); err != nil {
+		return err
+	}
+	if len(set) == 0 {
+		return s.apply(sshd.MainFile)
 	}
 	match, err := s.criteria(c.Match)
 	if err != nil {
@@ -98,7 +104,7 @@ func (s *server) known(set map[string]string) (map[string]string, error) {
 		switch name {
 		case "acceptenv", "allowgroups", "allowusers", "denyusers", "denygroups":
 			v = strings.Join(strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' }), " ")
-		case "match", "include", "port", "listenaddress", "hostkey", "subsystem":
+		case "match", "include", "port", "listenaddress", "hostkey":
 			return nil, change.Cannot("%s lines add up or may stand only once, so a drop-in cannot change %s; edit the line that is there", k, k)
 		}
 		if problem := s.refuses(k, v, s.release); problem != "" {
@@ -135,6 +141,39 @@ func alone(set map[string]string, r sshd.Release) (*sshd.Config, error) {
 		Read: func(string) ([]byte, error) { return []byte(b.String()), nil },
 		Glob: func(string) ([]string, error) { return nil, nil },
 	}, r)
+}
+
+// subsystem changes the line of a subsystem where it stands, and takes it out of the set: a second line for one name keeps OpenSSH 9.2
+// from starting. Without such a line nothing is written, because there is nothing that runs.
+func (s *server) subsystem(set map[string]string) error {
+	value := ""
+	maps.DeleteFunc(set, func(k, v string) bool {
+		if strings.EqualFold(k, "subsystem") {
+			value = v
+			return true
+		}
+		return false
+	})
+	if value == "" {
+		return nil
+	}
+	name := strings.Fields(value)[0]
+	conf, err := s.load()
+	if err != nil {
+		return err
+	}
+	for _, x := range conf.Directives {
+		if f := strings.Fields(x.Value); x.Name != "subsystem" || len(f) == 0 || f[0] != name || strings.TrimSpace(x.Value) == value {
+			continue
+		}
+		if x.Match != "" {
+			return change.Cannot("%s:%d sets the subsystem %s for \"Match %s\"; change it there by hand", x.File, x.Line, name, oneWord(x.Match))
+		}
+		if err := s.rewriteLine(x, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // criteria fills {cluster} in.

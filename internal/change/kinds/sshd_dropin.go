@@ -144,11 +144,16 @@ func (t *dropInText) block(match string, nodes bool) {
 			return
 		}
 	}
-	t.lines = append(t.lines, t.end)
-	if nodes {
-		t.lines = append(t.lines, nodesMark+t.end)
+	// A new block stands before the others, because of several that apply to a connection the first decides.
+	_, at, _ := t.span("")
+	for at < len(t.lines) && at > leading(t.lines) && blankOrComment(t.lines[at-1]) {
+		at--
 	}
-	t.lines = append(t.lines, "Match "+match+t.end)
+	added := []string{t.end}
+	if nodes {
+		added = append(added, nodesMark+t.end)
+	}
+	t.lines = slices.Insert(t.lines, at, append(added, "Match "+match+t.end)...)
 }
 
 // shape is what a Match line asks for besides addresses.

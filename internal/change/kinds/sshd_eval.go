@@ -255,7 +255,7 @@ func sshdHolds(name string, want, got []string) bool {
 // outdo corrects the line that keeps a setting from holding.
 func (s *server) outdo(conf *sshd.Config, file, name, value string, got sshd.Setting) error {
 	for _, x := range slices.Backward(conf.Directives) {
-		if x.Name != name || x.File == file || !strings.Contains(", "+got.Source+",", ", "+x.Source()+",") {
+		if x.Name != name || x.File == file && x.Match == "" || !strings.Contains(", "+got.Source+",", ", "+x.Source()+",") {
 			continue
 		}
 		switch {
