@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,7 +24,9 @@ type planFlags struct {
 	controls, params            []string
 	changes, findings, severity string
 	output                      string
-	json, full, console         bool
+	// machine is the .vmx file that is planned for, empty for hosts.
+	machine             string
+	json, full, console bool
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -80,6 +83,9 @@ func (a *app) plan(ctx context.Context, f *planFlags, target string) error {
 	case strings.HasPrefix(target, "pve://"):
 		return exit(ExitTarget, fmt.Errorf("%s is the API of a cluster, which is only read; make the plan on a node of it", target))
 	}
+	if f.machine != "" {
+		target = filepath.Dir(f.machine)
+	}
 	p, closer, err := a.planner(ctx, target, &f.operatorFlags)
 	if err != nil {
 		return err
@@ -100,7 +106,9 @@ func (f *planFlags) prepare(target string) error {
 	if err := f.operatorFlags.check(); err != nil {
 		return err
 	}
-	if st, err := os.Stat(target); err == nil && st.Mode().IsRegular() && target != "local" {
+	if st, err := os.Stat(target); err == nil && st.Mode().IsRegular() && isVMX(target) {
+		f.machine = target
+	} else if err == nil && st.Mode().IsRegular() && target != "local" {
 		return usage("%s is a file, and a plan is made on a host; to repair what fails in a bundle: castellan plan --findings %s [TARGET]", target, target)
 	}
 	if f.output != "" {
@@ -157,7 +165,7 @@ type madePlan struct {
 
 // make judges the target and drafts what would repair it.
 func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
-	facts, err := collect.Run(p.Machine, p.Target, collect.All())
+	facts, err := f.facts(p)
 	if err != nil {
 		return nil, exit(ExitTarget, err)
 	}
@@ -176,6 +184,7 @@ func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
 	var omitted []change.Omission
 	if want != nil {
 		changes, omitted = judge.Changes(facts, findings, *want)
+		placeVMX(changes, "/"+filepath.Base(f.machine))
 		made.notes = append(made.notes, idle(findings, want.Controls)...)
 	}
 	if f.changes != "" {
@@ -200,6 +209,14 @@ func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
 		return nil, exit(ExitTarget, err)
 	}
 	return made, nil
+}
+
+// facts reads what is judged: the host, or the virtual machine.
+func (f *planFlags) facts(p *change.Planner) (*posture.Facts, error) {
+	if f.machine != "" {
+		return vmxFacts(f.machine, p.Now)
+	}
+	return collect.Run(p.Machine, p.Target, collect.All())
 }
 
 // judged are the controls that are judged: those of the profile, those that were named, and those that have to come first.

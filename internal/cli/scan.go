@@ -35,8 +35,9 @@ func (a *app) scanCommand() *cobra.Command {
 		Long: `Scan reads each target, judges it against the controls of a profile, and prints the findings, worst first.
 
 A target is local (the default), ssh://user@host[:port], pve://host:8006 (the API of a cluster, with a token), a
-directory that holds a root file system or a copy of parts of one, or a bundle that castellan collect wrote. Nothing is
-changed and nothing is installed anywhere.
+directory that holds a root file system or a copy of parts of one, a bundle that castellan collect wrote, or a VMware
+guest: a .vmx file, or a directory that holds such files and no host. Nothing is changed and nothing is installed
+anywhere.
 
 Exit codes: 0 no finding at or above --fail-on, 1 such findings, 2 wrong usage or configuration, 3 no target could
 be read, 5 some targets, or parts of one, could not be read.`,
@@ -105,6 +106,7 @@ func (a *app) scan(ctx context.Context, f *scanFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	names = expandVMX(ctx, names)
 	if err := f.load(); err != nil {
 		return err
 	}
