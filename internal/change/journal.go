@@ -284,7 +284,7 @@ func (e *Engine) blob(id, sha string) ([]byte, error) {
 }
 
 // remains finds, in what is left of a document, the plan and the paths.
-var remains = regexp.MustCompile(`"(plan|path)": "((?:[^"\\\x00-\x1f]|\\.){1,4096})"`)
+var remains = regexp.MustCompile(`"(plan|path)": "((?:[^"\\\x00-\x1f]|\\.)+)"`)
 
 // damaged makes the error of a damaged record, with what can still be read of it.
 func (e *Engine) damaged(id, file, reason string) *DamageError {

@@ -143,6 +143,7 @@ func (w *work) takeBack(b takeBack) error {
 			}
 		}
 	}
+	was := w.t().State
 	w.t().State = Reverting
 	w.t().Conflicts, w.t().Restart = nil, nil
 	text := "taking it back"
@@ -150,8 +151,12 @@ func (w *work) takeBack(b takeBack) error {
 		text += ": " + b.reason
 	}
 	w.note(b.by, "%s", text)
-	// A state that cannot be written does not keep the host from being as before; the next run finds it so.
 	unsaved := w.save()
+	if unsaved != nil && !b.auto && was != Applying && was != Reverting {
+		w.t().State = was
+		return fmt.Errorf("nothing was taken back, because it cannot be journalled: %w", unsaved)
+	}
+	// What nobody waits for any more is taken back all the same; the record says that it has to be, and the next run finds it done.
 	failed = append(failed, w.putBack(todo, contents)...)
 	for _, c := range conflicts {
 		w.t().Conflicts = append(w.t().Conflicts, c.path)
