@@ -27,7 +27,7 @@ func diff(name string, before, after host.Node, secret bool) string {
 		plus, minus := count(d)
 		return fmt.Sprintf("--- %s\n+++ %s\n(the content is secret: %d lines added, %d removed)\n", from, to, plus, minus)
 	}
-	return d
+	return masked(d)
 }
 
 // text is what of a node a person compares.
