@@ -51,9 +51,9 @@ func (o *output) add(r posture.TargetReport) {
 }
 
 func (o *output) close() error {
-	o.rep.Clusters = o.comparison.Clusters()
+	o.rep.Clusters, o.rep.GuestChannels = o.comparison.Clusters(), o.comparison.Channels()
 	if o.stream != nil {
-		return errors.Join(o.err, o.stream.Close(o.rep.Clusters), o.file.close(o.err == nil))
+		return errors.Join(o.err, o.stream.Close(o.rep), o.file.close(o.err == nil))
 	}
 	for _, format := range o.flags.formats {
 		name := o.flags.output

@@ -34,6 +34,8 @@ type NodeResult struct {
 // target, not the findings. The zero Comparison is ready.
 type Comparison struct {
 	clusters []*comparedCluster
+	// guests by a key that is the same whichever node of their cluster told of them.
+	guests map[string]openGuest
 }
 
 type comparedCluster struct {
@@ -44,6 +46,12 @@ type comparedCluster struct {
 
 // Add takes the judgement of a target. One that is no member of a cluster, or could not be read, is left out.
 func (c *Comparison) Add(r TargetReport) {
+	for _, g := range r.guests {
+		if c.guests == nil {
+			c.guests = map[string]openGuest{}
+		}
+		c.guests[g.key] = g
+	}
 	if r.ClusterName == "" || r.Error != "" || r.Kind == "pve" {
 		return
 	}

@@ -114,6 +114,7 @@ func (j *Judge) Evaluate(f *Facts) TargetReport {
 	r.Readable = readable(r.Counts)
 	r.Unread = f.Target.Unread
 	r.Notices = notices(f, findings, r)
+	r.guests = openGuests(f)
 	return r
 }
 

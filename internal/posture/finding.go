@@ -127,6 +127,8 @@ type TargetReport struct {
 	Unread []string `json:"unread,omitempty"`
 	// Error says why the target could not be judged at all.
 	Error string `json:"error,omitempty"`
+	// guests are those of the target, for the comparison of both worlds.
+	guests []openGuest
 }
 
 // Report is the judgement of all targets of one scan.
@@ -141,6 +143,8 @@ type Report struct {
 	Targets         []TargetReport `json:"targets"`
 	// Clusters compares the nodes of clusters of which several were scanned.
 	Clusters []ClusterReport `json:"clusters,omitempty"`
+	// GuestChannels show guests of Proxmox VE and of VMware side by side, when both were scanned.
+	GuestChannels []GuestChannel `json:"guest_channels,omitempty"`
 }
 
 // ReportVersion is the version of the JSON report. Fields may be added within a version.

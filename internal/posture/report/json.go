@@ -22,7 +22,7 @@ func writeJSON(w io.Writer, r *posture.Report, _ Options) error {
 			return err
 		}
 	}
-	return s.Close(r.Clusters)
+	return s.Close(r)
 }
 
 // JSONStream writes the JSON report of a scan target by target, for scans of so many targets that they should not be
@@ -32,7 +32,7 @@ type JSONStream struct{ list *listWriter }
 // NewJSONStream begins a report: with everything that r says but its targets, which follow one by one.
 func NewJSONStream(w io.Writer, r *posture.Report) (*JSONStream, error) {
 	head := *r
-	head.Targets, head.Clusters = []posture.TargetReport{}, nil
+	head.Targets, head.Clusters, head.GuestChannels = []posture.TargetReport{}, nil, nil
 	l, err := newListWriter(w, head, "targets")
 	if err != nil {
 		return nil, err
@@ -58,16 +58,26 @@ func (s *JSONStream) Target(t posture.TargetReport) error {
 	return s.list.add(t)
 }
 
-// Close ends the document with the comparison of clusters. Without it the document is not complete.
-func (s *JSONStream) Close(clusters []posture.ClusterReport) error {
-	if len(clusters) > 0 {
-		outer := strings.TrimSuffix(s.list.indent, "  ")
-		text, err := indentedJSON(clusters, outer)
+// Close ends the document with what compares the targets of r. Without it the document is not complete.
+func (s *JSONStream) Close(r *posture.Report) error {
+	outer := strings.TrimSuffix(s.list.indent, "  ")
+	after := s.list.after
+	s.list.after = ""
+	for _, part := range []struct {
+		name string
+		n    int
+		list any
+	}{{"clusters", len(r.Clusters), r.Clusters}, {"guest_channels", len(r.GuestChannels), r.GuestChannels}} {
+		if part.n == 0 {
+			continue
+		}
+		text, err := indentedJSON(part.list, outer)
 		if err != nil {
 			return err
 		}
-		s.list.after = ",\n" + outer + `"clusters": ` + string(text) + s.list.after
+		s.list.after += ",\n" + outer + `"` + part.name + `": ` + string(text)
 	}
+	s.list.after += after
 	return s.list.close()
 }
 

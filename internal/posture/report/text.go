@@ -31,6 +31,7 @@ func writeText(w io.Writer, r *posture.Report, o Options) error {
 	for _, c := range r.Clusters {
 		t.cluster(c)
 	}
+	t.channels(r.GuestChannels)
 	t.next(targets)
 	_, err := w.Write(t.buf.Bytes())
 	return err
