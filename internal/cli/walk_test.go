@@ -347,7 +347,10 @@ func walkParams() map[string][]string {
 		"VMX-05": {"wanted=true"},
 		"WEB-02": {"admin_networks=192.0.2.0/24"},
 		"BAN-07": {"ignore=192.0.2.0/24"},
+		"WEB-07": {"address=192.168.10.11"},
 		"WEB-13": {"gateway=192.0.2.1"},
+		"LOG-02": {"server=logs.example.com"},
+		"SVC-11": {"servers=192.0.2.123"},
 		"IAM-20": {"text=Authorized use only."},
 		"FW-01":  {"admin_networks=192.0.2.0/24"},
 		"FW-06":  {"admin_networks=192.0.2.0/24"},
@@ -363,11 +366,18 @@ type left struct{ reason, because string }
 // table: fixture to reason
 func walkOmissions() map[string]left {
 	return map[string]left{
-		"FW-05/fail-stopped":  {"service_off", "a unit is not started in a copy"},
-		"FW-06/fail":          {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-06/fail-public":   {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-18/fail-ipfilter": {"needs a value", "the addresses of a guest stand in no configuration"},
-		"FW-18/fail-nftables": {"needs a value", "the addresses of a guest stand in no configuration"},
+		"BAN-01/fail":               {"packages are not installed into a directory", "fail2ban is not in the copy"},
+		"BAN-01/fail-two":           {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
+		"BAN-04/fail-module":        {"packages are not installed into a directory", "python3-systemd is not in the copy"},
+		"BAN-08/fail-cluster":       {"a person has to do this", "fail2ban cannot share bans"},
+		"LOG-02/fail":               {"packages are not installed into a directory", "rsyslog-gnutls is not in the copy"},
+		"LOG-02/fail-not-installed": {"packages are not installed into a directory", "rsyslog is not in the copy"},
+		"WEB-10/fail-expired":       {"days_left", "a new certificate needs an authority outside of the host"},
+		"FW-05/fail-stopped":        {"service_off", "a unit is not started in a copy"},
+		"FW-06/fail":                {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-06/fail-public":         {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-18/fail-ipfilter":       {"needs a value", "the addresses of a guest stand in no configuration"},
+		"FW-18/fail-nftables":       {"needs a value", "the addresses of a guest stand in no configuration"},
 	}
 }
 
@@ -398,5 +408,8 @@ func (p proof) prove(t *testing.T, root string) {
 //
 // table: fixture to the state of files that is proved instead
 func walkRecorded() map[string]proof {
-	return map[string]proof{}
+	return map[string]proof{
+		"SVC-11/fail-offset":  {"the clock is off by recorded output", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
+		"SVC-11/fail-stopped": {"a unit is not started in a copy", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
+	}
 }
