@@ -117,6 +117,7 @@ func refreshes() map[string]program {
 	return map[string]program{
 		"update-grub":               {argv: []string{"update-grub"}, timeout: 5 * time.Minute},
 		"proxmox-boot-tool refresh": {argv: []string{"proxmox-boot-tool", "refresh"}, timeout: 5 * time.Minute},
+		"update-initramfs -u":       {argv: []string{"update-initramfs", "-u", "-k", "all"}, timeout: 20 * time.Minute},
 		"newaliases":                {argv: []string{"newaliases"}, timeout: time.Minute},
 		"augenrules --load":         {argv: []string{"augenrules", "--load"}, timeout: time.Minute},
 		"apt-get update":            {argv: []string{"apt-get", "update", "-q"}, timeout: 10 * time.Minute},
