@@ -126,7 +126,7 @@ func kinds() map[string]kindRule {
 			}
 			return "add the package source " + strings.Join(strings.Fields(r.URIs+" "+r.Suite+" "+r.Components), " ")
 		}},
-		"modprobe": {allows: []string{"block", "options"}, words: func(r Remediation) string {
+		"modprobe": {allows: []string{"block", "options", "each"}, words: func(r Remediation) string {
 			if len(r.Block) > 0 {
 				return "block the kernel modules " + strings.Join(r.Block, ", ") + " in /etc/modprobe.d/castellan.conf"
 			}
