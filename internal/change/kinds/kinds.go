@@ -13,7 +13,7 @@ func All() map[string]change.Kind {
 	return map[string]change.Kind{
 		"account": change.KindFunc(account), "apt": change.KindFunc(apt), "aptsource": change.KindFunc(aptsource),
 		"chrony": change.KindFunc(chrony), "datacenter": change.KindFunc(datacenter), "fail2ban": change.KindFunc(fail2ban),
-		"faillock": change.KindFunc(faillock), "file": change.KindFunc(file), "grub": change.KindFunc(grub),
+		"faillock": change.KindFunc(faillock), "file": change.KindFunc(file), "grub": change.KindFunc(bootLoader),
 		"guest": change.KindFunc(guest), "journald": change.KindFunc(journald), "limits": change.KindFunc(limitSettings),
 		"line": change.KindFunc(line), "login_defs": change.KindFunc(loginDefs), "modprobe": change.KindFunc(modules),
 		"mount": change.KindFunc(mount), "package": change.KindFunc(packages), "pam": change.KindFunc(pam),

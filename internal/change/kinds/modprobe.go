@@ -37,6 +37,12 @@ func modules(d *change.Draft, c change.Change) error {
 		}
 		lines = append(lines, more...)
 	}
+	if err := otherOptions(d, conf, c.Options); err != nil {
+		return err
+	}
+	if conf, err = modprobeConfig(d); err != nil {
+		return err
+	}
 	option, err := optionLine(conf, c.Options)
 	if err != nil {
 		return err
@@ -48,7 +54,22 @@ func modules(d *change.Draft, c change.Change) error {
 	if err := appendLines(d, modprobeFile, lines, 0o644); err != nil {
 		return err
 	}
+	if err := earlyModules(d, lines); err != nil {
+		return err
+	}
 	return modulesHold(d, c)
+}
+
+// earlyModules makes the initial RAM disk anew when it may load what was changed before the root file system is there: it holds a
+// copy of modprobe.d. Drivers of disks and options matter there, exotic file systems and protocols do not.
+func earlyModules(d *change.Draft, lines []string) error {
+	early := slices.ContainsFunc(lines, func(l string) bool {
+		return strings.HasPrefix(l, "options ") || strings.HasPrefix(l, "install ") && strings.HasPrefix(modprobe.Name(l), "install usb_storage ")
+	})
+	if _, err := d.Stat("/usr/sbin/update-initramfs"); !early || err != nil {
+		return nil //nolint:nilerr // without initramfs-tools there is nothing to make anew
+	}
+	return d.Do(change.Action{Verb: change.Refresh, Object: "update-initramfs -u"})
 }
 
 // modprobeConfig reads modprobe.d of the draft as kmod does.
@@ -154,6 +175,38 @@ func optionLine(conf modprobe.Config, options string) (string, error) {
 		return "", nil
 	}
 	return "options " + f[0] + " " + strings.Join(missing, " "), nil
+}
+
+// otherOptions rewrites what the administrator's files say otherwise about the same options, because lines that contradict each
+// other mislead whoever reads them.
+func otherOptions(d *change.Draft, conf modprobe.Config, options string) error {
+	f := strings.Fields(options)
+	for i := 1; i < len(f); i++ {
+		name, _, _ := strings.Cut(f[i], "=")
+		for _, r := range conf.Options() {
+			k, _, _ := strings.Cut(r.Rest, "=")
+			if r.Module != modprobe.Name(f[0]) || k != name || r.Rest == f[i] || !strings.HasPrefix(r.File, "/etc/") {
+				continue
+			}
+			old, _, err := d.Content(r.File)
+			if err != nil {
+				return err
+			}
+			lines := strings.SplitAfter(string(old), "\n")
+			word := regexp.MustCompile(`([ \t])` + regexp.QuoteMeta(r.Rest) + `([ \t\r\n\\]|$)`)
+			for n := r.Line - 1; n < len(lines); n++ {
+				if word.MatchString(lines[n]) {
+					lines[n] = word.ReplaceAllString(lines[n], "${1}"+strings.ReplaceAll(f[i], "$", "$$")+"${2}")
+					break
+				}
+			}
+			if err := d.Write(r.File, []byte(strings.Join(lines, "")), 0o644); err != nil {
+				return err
+			}
+			d.Reboot("module options take effect when the module is loaded again, at the latest at the next start: %s", options)
+		}
+	}
+	return nil
 }
 
 // hasOption reports whether the last value that the files give an option is the wanted one.
