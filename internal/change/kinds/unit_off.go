@@ -68,7 +68,8 @@ func (u *unitTree) masked(name string) error {
 	if err != nil {
 		return err
 	}
-	if s.Enabled == systemd.Absent && (u.vendor || u.d.Live()) {
+	named := slices.ContainsFunc(u.entries, func(e systemd.Entry) bool { return path.Base(e.Path) == name && path.Dir(path.Dir(e.Path)) != unitDir })
+	if s.Enabled == systemd.Absent && !named && (u.vendor || u.d.Live()) {
 		return nil
 	}
 	at := unitDir + "/" + name
@@ -92,15 +93,19 @@ func (u *unitTree) masked(name string) error {
 // told says what stops working.
 func (u *unitTree) told(name string) {
 	words := map[string]string{
-		"rpcbind.service":         "NFS version 3 and other RPC programs no longer work on this host, in either direction; NFS version 4 does",
-		"rpcbind.socket":          "NFS version 3 and other RPC programs no longer work on this host, in either direction; NFS version 4 does",
-		"rpc-statd.service":       "files on NFS version 3 mounts can no longer be locked; NFS version 4 locks by itself",
-		"nfs-client.target":       "the helpers of NFS mounts are no longer started at boot",
-		"spiceproxy.service":      "SPICE consoles can no longer be opened through this node; open ones end",
-		"ctrl-alt-del.target":     "Ctrl-Alt-Del at the console no longer restarts the host",
-		"avahi-daemon.service":    "names ending in .local are no longer found or announced",
-		"postfix.service":         "no mail leaves this host: reports of backups and disks stay in the queue",
-		"systemd-timesyncd.timer": "the clock is no longer set",
+		"rpcbind.service":      "NFS version 3 and other RPC programs no longer work on this host, in either direction; NFS version 4 does",
+		"rpcbind.socket":       "NFS version 3 and other RPC programs no longer work on this host, in either direction; NFS version 4 does",
+		"rpc-statd.service":    "files on NFS version 3 mounts can no longer be locked; NFS version 4 locks by itself",
+		"nfs-client.target":    "the helpers of NFS mounts are no longer started at boot",
+		"spiceproxy.service":   "SPICE consoles can no longer be opened through this node; open ones end",
+		"ctrl-alt-del.target":  "Ctrl-Alt-Del at the console no longer restarts the host",
+		"avahi-daemon.service": "names ending in .local are no longer found or announced",
+		"postfix.service":      "no mail leaves this host: reports of backups and disks stay in the queue",
+		"autofs.service":       "file systems that autofs mounts on demand are no longer mounted",
+		"udisks2.service":      "programs of a desktop can no longer mount disks",
+		"usbmount.service":     "disks that are plugged in are no longer mounted by themselves",
+		"udevil.service":       "disks that are plugged in are no longer mounted by themselves",
+		"devmon.service":       "disks that are plugged in are no longer mounted by themselves",
 	}
 	if w, ok := words[name]; ok {
 		u.d.Effect("%s", w)

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -191,7 +192,13 @@ func auditFiles(c *Context) (audit.Rules, string, error) {
 	if len(paths) > 0 {
 		var all []byte
 		for _, b := range contents {
-			all = append(append(all, b...), '\n')
+			for l := range bytes.Lines(b) {
+				if string(bytes.TrimSpace(l)) == "-D" {
+					continue // augenrules(8) puts it first, whichever file it stands in, where it deletes nothing of these
+				}
+				all = append(all, l...)
+			}
+			all = append(all, '\n')
 		}
 		return audit.Parse(all), "/etc/audit/rules.d", nil
 	}
