@@ -414,7 +414,6 @@ func (d *Draft) Do(a Action) error {
 	for i, p := range d.actions {
 		if p.action == a {
 			d.actions[i].controls = with(p.controls, d.at.Control)
-			d.touched = true
 			return nil
 		}
 	}

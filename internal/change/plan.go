@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -292,6 +294,9 @@ func ReadPlan(b []byte) (*Plan, error) {
 	p := &Plan{}
 	if err := dec.Decode(p); err != nil {
 		return nil, fmt.Errorf("this is no plan of castellan: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("this is no plan of castellan: something follows its end")
 	}
 	if p.Version != PlanVersion {
 		return nil, fmt.Errorf("the plan has version %q; this castellan reads version %s: make the plan again", p.Version, PlanVersion)
