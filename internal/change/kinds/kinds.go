@@ -16,7 +16,7 @@ func All() map[string]change.Kind {
 		"faillock": change.KindFunc(faillock), "file": change.KindFunc(file), "grub": change.KindFunc(bootLoader),
 		"guest": change.KindFunc(guest), "journald": change.KindFunc(journald), "limits": change.KindFunc(limitSettings),
 		"line": change.KindFunc(line), "login_defs": change.KindFunc(loginDefs), "modprobe": change.KindFunc(modules),
-		"mount": change.KindFunc(mount), "package": change.KindFunc(packages), "pam": change.KindFunc(pam),
+		"mount": change.KindFunc(mountOptions), "package": change.KindFunc(packages), "pam": change.KindFunc(pam),
 		"postfix": change.KindFunc(postfix), "pveacl": change.KindFunc(pveacl), "pvefirewall": change.KindFunc(pvefirewall),
 		"pveproxy": change.KindFunc(pveproxy), "pwquality": change.KindFunc(pwquality), "rsyslog": change.KindFunc(rsyslog),
 		"sshd": change.KindFunc(sshdSettings), "storage": change.KindFunc(storage), "sudoers": change.KindFunc(sudoers),
