@@ -129,9 +129,6 @@ func wildcardNetwork(w string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, 8*parts), true
 }
 
-// console reports whether an operator sits at the console: no connection leads to him that could be cut.
-func console(o change.Operator) bool { return o.Address == "" && o.Method == "console" }
-
 // port is the local port of an operator's connection.
 func port(o change.Operator) int {
 	if o.Port == 0 {

@@ -92,7 +92,7 @@ func (g sshdGuard) node(c change.Case, before, after *sshSide, n netNode) judgem
 			}
 		}
 		j.why = "from " + a.String() + ": " + j.why
-		return j.adding("%s", or(j.add, "a block \"Match Address\" with the addresses of the nodes, in which root keeps its keys"))
+		return j.adding("a block \"Match Address\" with all addresses of the nodes, in which %s", or(j.add, "root keeps its keys"))
 	}
 	texts := []string{}
 	for _, a := range n.addrs {
@@ -174,7 +174,7 @@ func (l *login) forwards() judgement {
 	} {
 		if v, where := one(l.s, x.key); !slices.Contains(x.good, v) {
 			return refuse("%s %s (%s) stops migrations, which go through SSH", x.word, v, where).in(l.s[x.key].Source).
-				adding("%s %s in a block \"Match Address\" with the addresses of the nodes", x.word, x.good[0])
+				adding("%s %s", x.word, x.good[0])
 		}
 	}
 	return judgement{ok: true}

@@ -188,9 +188,6 @@ func (f *firewalls) follow(p probe, after bool) judgement {
 
 // operator judges SSH and the web interface on every node that the window concerns.
 func (f *firewalls) operator(o change.Operator) judgement {
-	if console(o) {
-		return admit("sits at the console, which no firewall cuts")
-	}
 	network, err := parseFrom(o.Address)
 	if err != nil {
 		return refuse("it is not known where %s comes from: %v", o.User, err).adding("--admin %s@ADDRESS", o.User)

@@ -62,9 +62,6 @@ func readProxy(r host.Reader) (*proxycfg.Config, error) {
 }
 
 func proxyOperator(c change.Case, before, after *proxycfg.Config, beforeErr error, o change.Operator) judgement {
-	if console(o) {
-		return admit("sits at the console, which pveproxy cannot cut")
-	}
 	f, err := parseFrom(o.Address)
 	if err != nil {
 		return refuse("it is not known where %s comes from: %v", o.User, err).adding("--admin %s@ADDRESS", o.User)

@@ -52,10 +52,6 @@ func (g sshdGuard) Judge(c change.Case) []change.Verdict {
 	}
 	var out []change.Verdict
 	for _, o := range c.Operators {
-		if console(o) {
-			out = append(out, admit("sits at the console, which SSH cannot cut").verdict("sshd", o.Words()))
-			continue
-		}
 		f, err := parseFrom(o.Address)
 		if err != nil {
 			out = append(out, refuse("it is not known where %s comes from: %v", o.User, err).adding("--admin %s@ADDRESS", o.User).verdict("sshd", o.Words()))

@@ -42,7 +42,7 @@ func (l *login) crypto() judgement {
 	for _, x := range []struct{ key, word string }{
 		{"kexalgorithms", "KexAlgorithms"}, {"ciphers", "Ciphers"}, {"hostkeyalgorithms", "HostKeyAlgorithms"}, {"macs", "MACs"},
 	} {
-		if x.key == "macs" && l.sealed() {
+		if x.key == "macs" && l.sealed() && strings.Join(l.s[x.key].Values, "") != "" {
 			continue
 		}
 		if len(common(l.s, x.key)) > 0 {
