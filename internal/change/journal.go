@@ -283,8 +283,9 @@ func (e *Engine) blob(id, sha string) ([]byte, error) {
 	return b, nil
 }
 
-// remains finds, in what is left of a document, the plan and the paths.
-var remains = regexp.MustCompile(`"(plan|path)": "((?:[^"\\\x00-\x1f]|\\.)+)"`)
+// remains finds, in what is left of a document, the plan, the path of a step, and the paths of a list, which stand on lines of
+// their own.
+var remains = regexp.MustCompile(`(?m)(?:"(plan|path)": |^ *)"((?:[^"\\\x00-\x1f]|\\.)+)",?$`)
 
 // damaged makes the error of a damaged record, with what can still be read of it.
 func (e *Engine) damaged(id, file, reason string) *DamageError {
@@ -302,7 +303,7 @@ func (e *Engine) damaged(id, file, reason string) *DamageError {
 			switch {
 			case string(m[1]) == "plan" && d.Plan == "" && len(s) == 64:
 				d.Plan = s
-			case string(m[1]) == "path" && strings.HasPrefix(s, "/"):
+			case string(m[1]) != "plan" && strings.HasPrefix(s, "/"):
 				d.Paths = with(d.Paths, s)
 			}
 		}

@@ -158,6 +158,9 @@ func (w *work) takeBack(b takeBack) error {
 	}
 	// What nobody waits for any more is taken back all the same; the record says that it has to be, and the next run finds it done.
 	failed = append(failed, w.putBack(todo, contents)...)
+	if err := w.sweepScratch(); err != nil {
+		failed = append(failed, err)
+	}
 	for _, c := range conflicts {
 		w.t().Conflicts = append(w.t().Conflicts, c.path)
 		w.note(nil, "%s was left alone: %s; what it held before is %s", c.path, c.now, w.kept(c.step))
@@ -275,12 +278,24 @@ func (w *work) compare() (todo []int, conflicts []conflict, failed []error) {
 }
 
 // sweep removes what a killed process left beside a path.
-func (w *work) sweep(s undoStep) error {
-	names := []string{host.Leftover(s.Path)}
-	if s.Candidate != "" {
+func (w *work) sweep(s undoStep) error { return w.clear(host.Leftover(s.Path)) }
+
+// sweepScratch removes the copies of candidates that a killed process left behind.
+func (w *work) sweepScratch() error {
+	for _, s := range w.undo.Steps[:min(w.state.Step+1, len(w.undo.Steps))] {
+		if s.Candidate == "" {
+			continue
+		}
 		copied := path.Join(scratch, path.Base(s.Path))
-		names = append(names, copied, host.Leftover(copied), scratch)
+		if err := w.clear(host.Leftover(scratch), host.Leftover(copied), copied, scratch); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// clear removes what is castellan's own.
+func (w *work) clear(names ...string) error {
 	for _, name := range names {
 		n, err := w.o.Machine.Look(name)
 		if err != nil {
