@@ -27,6 +27,8 @@ type Tree struct {
 	// unkept is true when the copy did not keep owners and modes.
 	unkept bool
 	fault  Fault
+	// fuse stands in for the kernel's answer whether a directory lies on a file system in user space; nil asks the kernel.
+	fuse func(fd int) bool
 }
 
 // OpenDir opens a directory as a target. When it holds .castellan/meta (see CONTRIBUTING.md), owners, modes and

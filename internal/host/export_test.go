@@ -15,3 +15,6 @@ func PerlRegexForTest(elem string) string { return perlRegex(elem) }
 
 // WithoutOpenat2ForTest makes a tree resolve links as on kernels that lack openat2.
 func WithoutOpenat2ForTest(d *Tree) { d.view.open = joined(d.fd.Name()) }
+
+// SetUserspace lets a tree take its file system for one in user space, as the cluster file system is, or not.
+func SetUserspace(d *Tree, yes bool) { d.fuse = func(int) bool { return yes } }

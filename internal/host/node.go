@@ -270,7 +270,7 @@ func (d *Tree) Look(name string) (Node, error) { return look(&d.view, name) }
 
 // Put implements [Machine].
 func (d *Tree) Put(name string, n Node) error {
-	return (&change{v: &d.view, fault: d.fault}).put(name, n)
+	return (&change{v: &d.view, fault: d.fault, fuse: d.fuse}).put(name, n)
 }
 
 // SetFault makes the acts on the disk ask f first. It is for tests.
