@@ -1,6 +1,7 @@
 package lockout
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -83,11 +84,17 @@ type firewalls struct {
 	before, after *inventory.Cluster
 	here          string
 	nodes         []string
-	nets          map[string]*filter.Network
+	nets          map[string]compiled
+}
+
+// compiled is the firewall of a node on one side, or why it cannot be computed.
+type compiled struct {
+	net *filter.Network
+	err error
 }
 
 func newFirewalls(c change.Case) (*firewalls, error) {
-	f := &firewalls{c: c, nets: map[string]*filter.Network{}}
+	f := &firewalls{c: c, nets: map[string]compiled{}}
 	var err error
 	if f.after, err = inventory.Read(c.After, 0); err != nil {
 		return nil, err
@@ -115,26 +122,55 @@ func newFirewalls(c change.Case) (*firewalls, error) {
 // network compiles the firewall of a node on one side of the window.
 func (f *firewalls) network(node string, after bool) (*filter.Network, error) {
 	key := fmt.Sprintf("%s %t", node, after)
-	if n := f.nets[key]; n != nil {
-		return n, nil
+	n, ok := f.nets[key]
+	if !ok {
+		cluster := f.before
+		if after {
+			cluster = f.after
+		}
+		n.net, n.err = compile(cluster, node, f.c)
+		f.nets[key] = n
 	}
-	cluster := f.before
-	if after {
-		cluster = f.after
-	}
+	return n.net, n.err
+}
+
+func compile(cluster *inventory.Cluster, node string, c change.Case) (*filter.Network, error) {
 	if _, ok := cluster.Node(node); !ok {
 		return nil, fmt.Errorf("the node %s is not there", node)
 	}
-	n, err := filter.New(cluster, node, filter.DefaultBackend(cluster, node), filter.Options{Now: f.c.Now})
+	n, err := filter.New(cluster, node, filter.DefaultBackend(cluster, node), filter.Options{Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
-	if after && len(n.Refused) > 0 {
+	if len(n.Refused) > 0 {
 		r := n.Refused[0]
-		return nil, fmt.Errorf("proxmox-firewall refuses %s:%d: %s; it would keep its old rules until the next boot and have none then", r.Path, r.Line, r.Text)
+		return nil, &stuckError{fmt.Sprintf("proxmox-firewall refuses %s:%d: %s; it keeps its old rules until the next boot and has none then",
+			r.Path, r.Line, r.Text)}
 	}
-	f.nets[key] = n
 	return n, nil
+}
+
+// stuckError means that proxmox-firewall does not load the files of a node.
+type stuckError struct{ text string }
+
+func (e *stuckError) Error() string { return e.text }
+
+// untold is the judgement of a node whose firewall cannot be computed.
+func untold(node string, err error) judgement {
+	j := refuse("what the firewall of %s does cannot be told: %v", node, err)
+	var stuck *stuckError
+	j.unknown, j.stuck = true, errors.As(err, &stuck)
+	return j
+}
+
+// loses compares a probe that fails after a window with what became of it before: nothing is lost of what was shut, nor on a
+// node whose firewall refuses its files before and after, because it keeps the rules that it has.
+func (f *firewalls) loses(p probe, after judgement) bool {
+	was := f.follow(p, false)
+	if after.unknown {
+		return !after.stuck || !was.stuck
+	}
+	return was.ok || was.unknown
 }
 
 // probe is one connection to a node.
@@ -154,7 +190,7 @@ func (p probe) text() string {
 func (f *firewalls) follow(p probe, after bool) judgement {
 	n, err := f.network(p.node, after)
 	if err != nil {
-		return refuse("what the firewall of %s does cannot be told: %v", p.node, err)
+		return untold(p.node, err)
 	}
 	q := filter.Query{From: "outside", To: "host", Proto: p.proto, Source: p.source.String(), DPort: strconv.Itoa(p.port)}
 	if p.iface != "" {
@@ -165,7 +201,7 @@ func (f *firewalls) follow(p probe, after bool) judgement {
 	}
 	a, err := n.Simulate(q)
 	if err != nil {
-		return refuse("what the firewall of %s does cannot be told: %v", p.node, err)
+		return untold(p.node, err)
 	}
 	by := ""
 	file := ""
@@ -228,14 +264,16 @@ func (f *firewalls) everywhere(p probe, addrs []netip.Addr, must bool) judgement
 		p.source = a
 		j := f.follow(p, true)
 		if !j.ok {
-			was := f.follow(p, false)
 			switch {
 			case must:
-				return afterwards(j, func() judgement { return was })
-			case was.ok || strings.Contains(j.why, "cannot be told"):
+				return afterwards(j, func() judgement { return f.follow(p, false) })
+			case f.loses(p, j):
 				return j
+			case j.stuck:
+				j = admit("%s: proxmox-firewall refuses its files there before and after, and keeps the rules that it has", p.text())
+			default:
+				j = admit("%s: shut before this plan already", p.text())
 			}
-			j = admit("%s: shut before this plan already", p.text())
 		}
 		if i == 0 {
 			first = j
@@ -326,7 +364,7 @@ func (f *firewalls) members() judgement {
 			}
 			for _, p := range memberProbes(source, dest, links[to]) {
 				tested++
-				if j := f.follow(p, true); !j.ok && (f.follow(p, false).ok || strings.Contains(j.why, "cannot be told")) {
+				if j := f.follow(p, true); !j.ok && f.loses(p, j) {
 					return j.adding("the addresses of the nodes to the ipset management, or a rule that accepts them")
 				}
 			}

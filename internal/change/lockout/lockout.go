@@ -32,6 +32,8 @@ type judgement struct {
 	why, add, path string
 	// silent leaves the verdict out.
 	silent bool
+	// unknown means that it cannot be told; stuck that a firewall refuses its files and keeps the rules that it has.
+	unknown, stuck bool
 }
 
 func admit(format string, args ...any) judgement {

@@ -165,7 +165,10 @@ func (r *pamRun) result(e pam.Entry) (string, bool) {
 	case "pam_unix", "pam_permit", "pam_localuser", "pam_env", "pam_limits", "pam_loginuid", "pam_mail", "pam_motd", "pam_umask", "pam_lastlog":
 		return "success", true
 	case "pam_nologin": // the file is asked for by itself
-		return "success", true
+		if e.Flag("successok") {
+			return "success", true
+		}
+		return "ignore", true
 	case "pam_deny":
 		return "auth_err", true
 	case "pam_faillock":
