@@ -1,19 +1,34 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
+	"os/signal"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 
 	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/change/keeper"
 	"github.com/castellan-project/castellan/internal/change/kinds"
+	"github.com/castellan-project/castellan/internal/change/lockout"
+	"github.com/castellan-project/castellan/internal/change/session"
 	"github.com/castellan-project/castellan/internal/host"
 )
 
@@ -94,12 +109,205 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 	if f.as != "" {
 		h.Target, h.Kind = f.as, "ssh"
 	}
-	return &change.Planner{Machine: machine, Target: o.desc, Host: h, Kinds: kinds.All(), Guards: guards(), Operators: f.parsed,
-		Tool: "castellan " + Version(), Now: a.now()}, o.close, nil
+	operators := f.parsed
+	scratch := host.Machine(nil)
+	if o.desc.Kind == "local" {
+		if op, ok := a.connection().Operator(); ok {
+			operators = append([]change.Operator{op}, operators...)
+		}
+		if o.desc.Root {
+			scratch = machine
+		}
+	}
+	return &change.Planner{Machine: machine, Target: o.desc, Host: h, Kinds: kinds.All(), Operators: operators,
+		Guards: lockout.All(lockout.Options{Scratch: scratch, Dir: lockoutScratch}), Tool: "castellan " + Version(), Now: a.now()}, o.close, nil
 }
 
-// guards are all that judge whether somebody is locked out.
-func guards() []change.Guard { return []change.Guard{operatorGuard{}} }
+// lockoutScratch is where sshd is asked about a configuration that is not in force: below a directory of root's that is
+// emptied at every start.
+const lockoutScratch = "/run/castellan-lockout"
+
+// connection is the one over which this process is used.
+func (a *app) connection() session.Connection {
+	return session.Find(session.Source{Reader: host.NewLocal(), PID: os.Getpid(), Env: a.env})
+}
+
+// actor says who uses this process.
+func (a *app) actor(c session.Connection) change.Actor {
+	name := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	return c.Actor(name)
+}
+
+// addStateFlag adds the directory of the record of transactions.
+func addStateFlag(cmd *cobra.Command, state *string) {
+	cmd.Flags().StringVar(state, "state", defaultState, "`directory` of castellan's own state, where what was before is kept")
+}
+
+// engine returns what changes a target and takes it back. The state directory may be given relative to the present one.
+func (a *app) engine(p *change.Planner, state string, progress func(n, of int, words string)) (*change.Engine, error) {
+	state, err := filepath.Abs(state)
+	if err != nil {
+		return nil, usage("--state: %w", err)
+	}
+	o := change.EngineOptions{Store: host.NewLocal(), State: state, Now: a.now, Sleep: time.Sleep, Trials: kinds.Trials(), Progress: progress}
+	if p != nil {
+		o.Machine, o.Host = p.Machine, p.Host
+	}
+	if p != nil && p.Target.Kind != "dir" {
+		k, err := keeper.New(keeper.Options{Machine: p.Machine, State: state, Binary: ownProgram, Now: a.now})
+		if err != nil {
+			return nil, exit(ExitTarget, err)
+		}
+		o.Keeper, o.Stamp = k, kernelClock
+	}
+	e, err := change.NewEngine(o)
+	if err != nil {
+		return nil, exit(ExitTarget, err)
+	}
+	return e, nil
+}
+
+// ownProgram is the program that runs.
+func ownProgram() ([]byte, error) { return os.ReadFile("/proc/self/exe") }
+
+// ticksPerSecond is the unit of start times in /proc: USER_HZ, which is 100 on every architecture that we build for.
+const ticksPerSecond = 100
+
+// kernelClock gives the present start of the kernel and how long ago it was, in the unit of proc(5)'s start times. Those are
+// counted on the clock that goes on while the machine sleeps.
+func kernelClock() (string, uint64) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	var ts unix.Timespec
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return "", 0
+	}
+	return strings.TrimSpace(string(id)), uint64(ts.Sec)*ticksPerSecond + uint64(ts.Nsec)/(1e9/ticksPerSecond)
+}
+
+// needRoot refuses to change this machine as somebody else.
+func needRoot(p *change.Planner, doing string) error {
+	if p.Target.Root {
+		return nil
+	}
+	return exit(ExitTarget, fmt.Errorf("%s on this machine needs root: sudo castellan %s ...", doing, doing))
+}
+
+// changeExit gives an error of the engine its exit code.
+func changeExit(err error) error {
+	var known *exitError
+	var refused *change.RefusedError
+	var stale *change.StaleError
+	var plan *change.PlanError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &refused), errors.As(err, &stale):
+		return exit(ExitRefused, err)
+	case errors.As(err, &plan):
+		return exit(ExitUsage, err)
+	}
+	return exit(ExitTarget, err)
+}
+
+// transactionsJSON is what apply, confirm, revert and history print with --json.
+type transactionsJSON struct {
+	Version      string               `json:"version"`
+	Transactions []change.Transaction `json:"transactions"`
+	// Damaged are records that cannot be used, with what is known of them.
+	Damaged []change.Damage `json:"damaged,omitempty"`
+}
+
+func (a *app) printTransactions(list []change.Transaction, damaged []change.Damage) error {
+	b, err := json.MarshalIndent(transactionsJSON{Version: "1", Transactions: append([]change.Transaction{}, list...), Damaged: damaged}, "", "  ")
+	if err == nil {
+		_, err = a.out.Write(append(b, '\n'))
+	}
+	if err != nil {
+		return exit(ExitTarget, fmt.Errorf("cannot print the transactions: %w", err))
+	}
+	return nil
+}
+
+// asksOn reports whether there is a terminal to ask on.
+func (a *app) asksOn() bool {
+	in, ok := a.in.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
+// agree asks a question; without a terminal only --yes agrees.
+func (a *app) agree(question string, yes bool) error {
+	if yes {
+		return nil
+	}
+	if !a.asksOn() {
+		return usage("there is no terminal to ask on; --yes does it without asking")
+	}
+	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	answer, err := a.readLine(10 * time.Minute)
+	if err != nil {
+		return exit(ExitRefused, err)
+	}
+	if w := strings.ToLower(strings.TrimSpace(answer)); w != "y" && w != "yes" {
+		return exit(ExitRefused, errors.New("not agreed; nothing was changed"))
+	}
+	return nil
+}
+
+// readLine reads a line that a person types within a time.
+func (a *app) readLine(within time.Duration) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(io.LimitReader(a.in, 1<<10)).ReadString('\n')
+		typed <- line{text, err}
+	}()
+	select {
+	case l := <-typed:
+		if l.err != nil && l.text == "" {
+			return "", errors.New("nothing was typed; nothing was changed")
+		}
+		return l.text, nil
+	case <-time.After(within):
+		fmt.Fprintln(a.err)
+		return "", fmt.Errorf("nothing was typed within %s; nothing was changed", within)
+	}
+}
+
+// steady keeps signals from stopping a change halfway: a session that hangs up, an operator's Ctrl-C, a pipe that nobody
+// reads any more. The first result ends it and tells whether somebody wanted to stop.
+func (a *app) steady() (end func() bool) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	done, wanted := make(chan struct{}), make(chan bool)
+	go func() {
+		stop := false
+		for {
+			select {
+			case s := <-signals:
+				if !stop && (s == os.Interrupt || s == syscall.SIGTERM) {
+					stop = true
+					fmt.Fprintln(a.err, "castellan: stopping is safe only when the step is whole; please wait")
+				}
+			case <-done:
+				wanted <- stop
+				return
+			}
+		}
+	}()
+	return func() bool {
+		signal.Stop(signals)
+		close(done)
+		return <-wanted
+	}
+}
 
 // hostOf says which host a plan is for.
 func hostOf(r host.Reader, desc host.Description) (change.Host, error) {
@@ -141,23 +349,4 @@ func firstWord(r host.Reader, name string) (string, error) {
 		return strings.ToValidUTF8(f[0], "?"), nil
 	}
 	return "", nil
-}
-
-// operatorGuard refuses what may cut a session when nobody is known who has to get in afterwards: then there is nobody for
-// whom the other guards could answer.
-type operatorGuard struct{}
-
-// Judge implements [change.Guard].
-func (operatorGuard) Judge(c change.Case) []change.Verdict {
-	if c.Target.Kind == "dir" || len(c.Operators) > 0 {
-		return nil
-	}
-	for _, x := range c.Changes {
-		if x.Lockout == "session" || x.Lockout == "cluster" {
-			return []change.Verdict{{Guard: "operator",
-				Reason: x.Control + " can cut connections, and it is not known who has to get in afterwards: this is no SSH session",
-				Add:    "--admin user@address, or --i-will-be-at-the-console with apply"}}
-		}
-	}
-	return nil
 }
