@@ -240,9 +240,14 @@ func loopbackHost(s string) bool {
 func setBlock(text, name, block string) string {
 	begin, end := "# begin castellan "+name+"\n", "# end castellan "+name+"\n"
 	block = begin + block + end
-	if head, rest, ok := strings.Cut(text, begin); ok && (head == "" || strings.HasSuffix(head, "\n")) {
-		if _, tail, ok := strings.Cut(rest, end); ok {
-			return head + block + tail
+	lines := slices.Collect(strings.Lines(text))
+	from := -1
+	for i, l := range lines {
+		switch {
+		case l == begin:
+			from = i
+		case l == end && from >= 0:
+			return strings.Join(lines[:from], "") + block + strings.Join(lines[i+1:], "")
 		}
 	}
 	if text != "" && !strings.HasSuffix(text, "\n") {
