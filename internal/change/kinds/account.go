@@ -244,10 +244,11 @@ func (a *accounts) age(d *change.Draft, name, key, want string) error {
 		return change.Cannot("%s has no line in %s; run pwconv", name, shadowFile)
 	}
 	at := map[string]int{"max_days": shadowMax, "min_days": shadowMin, "warn_days": shadowWarn, "inactive_days": shadowIdle}[key]
-	if f[at] == "" || !holds(key, f[at], want) {
-		f[at] = want
-		a.shadow.put(line, f)
+	if f[at] != "" && holds(key, f[at], want) {
+		return nil
 	}
+	f[at] = want
+	a.shadow.put(line, f)
 	if key != "max_days" && key != "inactive_days" || d.Target.Now.IsZero() {
 		return nil
 	}

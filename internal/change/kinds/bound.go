@@ -46,15 +46,15 @@ func plain(key, value string) error {
 	return nil
 }
 
-// rewrite edits a file and reports whether that changed it. The function is given nil for a file that is not there, and
-// gives nil for one that is not wanted.
+// rewrite edits a file and reports whether that changed it. The function is given nil for a file that is not there; when it
+// gives nothing for that, none is made.
 func rewrite(d *change.Draft, name string, mode uint32, edit func(b []byte) ([]byte, error)) (bool, error) {
 	old, exists, err := d.Content(name)
 	if err != nil {
 		return false, err
 	}
 	b, err := edit(old)
-	if err != nil || bytes.Equal(old, b) && (exists || b == nil) {
+	if err != nil || bytes.Equal(old, b) && (exists || len(b) == 0) {
 		return false, err
 	}
 	return true, d.Write(name, b, mode)
