@@ -117,7 +117,8 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetVersionTemplate("castellan {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.scanCommand(), a.collectCommand(), a.diffCommand(), a.controlsCommand(), a.attestCommand(), a.planCommand(), a.pveCommand(), a.vmxCommand())
+	root.AddCommand(a.scanCommand(), a.collectCommand(), a.diffCommand(), a.controlsCommand(), a.attestCommand(), a.planCommand(), a.applyCommand(), a.confirmCommand(), a.revertCommand(),
+		a.historyCommand(), a.pveCommand(), a.vmxCommand())
 	return root
 }
 
