@@ -19,6 +19,7 @@ func Resolve(r Reader, name string) (string, error) {
 	}
 	rest := strings.Split(strings.Trim(path.Clean(name), "/"), "/")
 	at, links := "/", 0
+	missing := false // whether at does not exist, or is no directory: there is no ".." in it
 	for len(rest) > 0 {
 		elem := rest[0]
 		rest = rest[1:]
@@ -26,19 +27,22 @@ func Resolve(r Reader, name string) (string, error) {
 		case "", ".":
 			continue
 		case "..":
+			if missing {
+				return "", &Error{"resolve", name, fs.ErrNotExist}
+			}
 			at = path.Dir(at)
 			continue
 		}
 		next := path.Join(at, elem)
-		f, err := Lstat(r, next)
+		f, err := lstatReal(r, next)
 		switch {
 		case NotExist(err):
-			at = next
+			at, missing = next, true
 			continue
 		case err != nil:
 			return "", err
 		case f.Type != Link:
-			at = next
+			at, missing = next, f.Type != Dir
 			continue
 		}
 		if links++; links > maxLinks {
@@ -50,6 +54,22 @@ func Resolve(r Reader, name string) (string, error) {
 		rest = append(strings.Split(f.Link, "/"), rest...)
 	}
 	return at, nil
+}
+
+// lstatReal is Lstat of a path whose directory has no links in it, so that an overlay need not resolve it again.
+func lstatReal(r Reader, name string) (File, error) {
+	o, ok := r.(*Overlay)
+	if !ok {
+		return Lstat(r, name)
+	}
+	n, ok := o.nodes[name]
+	switch {
+	case ok && n.Type == Absent, !ok && o.gone(name):
+		return File{}, &Error{"stat", name, fs.ErrNotExist}
+	case ok:
+		return n.file(name), nil
+	}
+	return lstatReal(o.base, name)
 }
 
 // Lstat describes a path itself: of a link the link.
@@ -174,8 +194,11 @@ func (o *Overlay) Stat(name string) (File, error) {
 		return n.file(name), nil
 	}
 	f, err := o.base.Stat(real)
+	if err != nil {
+		return File{}, err
+	}
 	f.Path = name
-	return f, err
+	return f, nil
 }
 
 func (n Node) file(name string) File {
@@ -184,65 +207,98 @@ func (n Node) file(name string) File {
 
 // List implements [Reader].
 func (o *Overlay) List(text string) ([]File, error) {
-	found, err := o.base.List(text)
-	if len(o.nodes) == 0 {
-		return found, err
+	p, err := parsePattern(text)
+	if len(o.nodes) == 0 || err != nil {
+		return o.base.List(text)
 	}
-	p, perr := parsePattern(text)
-	if perr != nil {
-		return found, err
+	l := &overlayLister{Overlay: o}
+	l.expand("/", p.elems, p.deep)
+	if len(l.found) > MaxList {
+		return nil, &Error{"list", text, ErrTooLarge}
 	}
-	// The part of the pattern before its first wildcard is a directory, under the name that it was asked by.
-	prefix := "/"
-	fixed := 0
-	for fixed < len(p.elems)-1 && !isWild(p.elems[fixed]) {
-		prefix = path.Join(prefix, p.elems[fixed])
-		fixed++
+	sortByPath(l.found)
+	return l.found, l.err
+}
+
+// overlayLister expands a pattern as the lister of a view does.
+type overlayLister struct {
+	*Overlay
+	found []File
+	err   error // the first that makes the listing incomplete
+}
+
+func (l *overlayLister) add(name string, f File) {
+	if hiddenBelow(name) || len(l.found) > MaxList {
+		return
 	}
-	real := prefix
-	if prefix != "/" {
-		if real, perr = Resolve(o, prefix); perr != nil {
-			return found, perr
+	f.Path = name
+	l.found = append(l.found, f)
+}
+
+func (l *overlayLister) expand(dir string, elems []string, deep bool) {
+	for len(elems) > 1 && !isWild(elems[0]) || len(elems) == 1 && deep && !isWild(elems[0]) {
+		dir = path.Join(dir, elems[0])
+		elems = elems[1:]
+	}
+	real, err := Resolve(l.Overlay, dir)
+	if err != nil {
+		return // links in a circle: there is nothing
+	}
+	switch {
+	case len(elems) == 0:
+		l.walk(dir, real)
+	case len(elems) == 1 && !deep && !isWild(elems[0]):
+		if f, err := lstatReal(l.Overlay, path.Join(real, elems[0])); err == nil {
+			l.add(path.Join(dir, elems[0]), f)
+		} else if !NotExist(err) && l.err == nil {
+			l.err = err
 		}
-		if real != prefix {
-			// A link that is new leads elsewhere in the base.
-			found, err = o.base.List(strings.Join(append([]string{strings.TrimSuffix(escape(real), "/")}, patternTail(p, fixed)...), "/"))
-			for i := range found {
-				found[i].Path = path.Join(prefix, strings.TrimPrefix(found[i].Path, real))
+	default:
+		for _, f := range l.entries(real) {
+			base := path.Base(f.Path)
+			switch {
+			case !match(elems[0], base) || hiddenBelow(path.Join(dir, base)):
+			case len(elems) == 1 && !deep:
+				l.add(path.Join(dir, base), f)
+			default:
+				l.expand(path.Join(dir, base), elems[1:], deep)
 			}
 		}
 	}
-	seen := map[string]bool{}
-	out := make([]File, 0, len(found))
+}
+
+// entries lists one directory, given without links.
+func (l *overlayLister) entries(real string) []File {
+	if n, ok := l.nodes[real]; ok && n.Type != Dir || !ok && l.gone(real) {
+		return nil
+	}
+	found, err := l.base.List(strings.TrimSuffix(escape(real), "/") + "/*")
+	if err != nil && !NotExist(err) && l.err == nil {
+		l.err = err
+	}
+	var out []File
 	for _, f := range found {
-		at := path.Join(real, strings.TrimPrefix(f.Path, prefix))
-		seen[at] = true
-		n, ok := o.nodes[at]
-		switch {
-		case ok && n.Type == Absent, !ok && o.gone(at):
-		case ok:
-			out = append(out, n.file(f.Path))
-		default:
+		if _, ok := l.nodes[f.Path]; !ok {
 			out = append(out, f)
 		}
 	}
-	for at, n := range o.nodes {
-		rest, below := strings.CutPrefix(at, strings.TrimSuffix(real, "/")+"/")
-		name := path.Join(prefix, rest)
-		if below && !seen[at] && n.Type != Absent && p.matches(name) {
-			out = append(out, n.file(name))
+	for at, n := range l.nodes {
+		if path.Dir(at) == real && n.Type != Absent {
+			out = append(out, n.file(at))
 		}
 	}
-	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return out, err
+	return out
 }
 
-func patternTail(p pattern, from int) []string {
-	tail := slices.Clone(p.elems[from:])
-	if p.deep {
-		tail = append(tail, "**")
+// walk notes everything below a directory; links are not followed.
+func (l *overlayLister) walk(dir, real string) {
+	for _, f := range l.entries(real) {
+		name := path.Join(dir, path.Base(f.Path))
+		l.add(name, f)
+		if f.Type == Dir && !pseudo(name) && !hiddenBelow(name) {
+			l.walk(name, f.Path)
+		}
 	}
-	return tail
 }
 
 // Run implements [Reader] for the target as it is.
