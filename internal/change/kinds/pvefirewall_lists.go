@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/inventory/filter/lint"
 	"github.com/castellan-project/castellan/internal/pve/firewall"
@@ -21,7 +22,11 @@ func (w *fwChange) lists() error {
 		return err
 	}
 	var changed bool
-	before := faults(lint.Check(w.cl, lint.Options{}))
+	report, err := w.linted(files)
+	if err != nil {
+		return err
+	}
+	before := faults(report)
 	for _, f := range files {
 		old, _, err := w.d.Content(f.path)
 		if err != nil {
@@ -48,7 +53,28 @@ func (w *fwChange) lists() error {
 	if !changed {
 		return nil
 	}
-	return w.judge(before)
+	return w.judge(files, before)
+}
+
+// linted checks the firewall of the draft as it is when its switches are on: a rule that is broken is broken today, too.
+func (w *fwChange) linted(files []fwFile) (lint.Report, error) {
+	on := host.NewOverlay(w.d)
+	for _, f := range append([]fwFile{{firewall.ClusterFile, clusterFW}}, files...) {
+		b, _, err := w.d.Content(f.path)
+		if err != nil {
+			return lint.Report{}, err
+		}
+		e := firewall.NewEdit(f.kind, b)
+		e.SetOption("enable", "1")
+		if err := on.Set(f.path, host.Node{Type: host.Regular, Content: e.Bytes(), Mode: 0o640}); err != nil {
+			return lint.Report{}, err
+		}
+	}
+	cl, err := inventory.Read(on, 0)
+	if err != nil {
+		return lint.Report{}, err
+	}
+	return lint.Check(cl, lint.Options{}), nil
 }
 
 func (w *fwChange) edited(kind firewall.Kind, old []byte) ([]byte, error) {
@@ -133,17 +159,17 @@ func faults(r lint.Report) map[[3]string]int {
 }
 
 // judge refuses a draft in which a rule is broken or never decides that was not there, or was not broken, before.
-func (w *fwChange) judge(before map[[3]string]int) error {
-	cl, err := inventory.Read(w.d, 0)
+func (w *fwChange) judge(files []fwFile, before map[[3]string]int) error {
+	r, err := w.linted(files)
 	if err != nil {
 		return err
 	}
-	r := lint.Check(cl, lint.Options{})
+	after := faults(r)
 	for i := len(r.Findings) - 1; i >= 0; i-- { // what was added is mostly further down
 		f := r.Findings[i]
 		key := [3]string{f.File, f.Code, f.Owner}
-		if n := faults(r)[key]; slices.Contains(broken(), f.Code) && n > before[key] {
-			return change.Cannot("%s, line %d, as it would be: %s", f.File, f.Line, f.Text)
+		if slices.Contains(broken(), f.Code) && after[key] > before[key] {
+			return change.Cannot("%s, as it would be: %s", f.File, f.Text)
 		}
 	}
 	return nil
