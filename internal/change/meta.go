@@ -41,9 +41,9 @@ func metaFields(line string) (path string, fields []string) {
 }
 
 // described is what the copy says of a path: its line, else what goes without saying (CONTRIBUTING.md, fixtures).
-func (m *metaEdit) described(d *Draft, real string) host.File {
+func (m *metaEdit) described(t host.FileType, real string) host.File {
 	f := host.File{Mode: 0o644}
-	if st, err := d.Stat(real); err == nil && st.Type == host.Dir {
+	if t == host.Dir {
 		f.Mode = 0o755
 	}
 	for l := range strings.Lines(string(m.node.Content)) {
@@ -64,7 +64,11 @@ func (m *metaEdit) described(d *Draft, real string) host.File {
 
 // set describes mode and owner of a path; nil and negative values stay as they are.
 func (m *metaEdit) set(d *Draft, real string, mode *uint32, uid, gid int) error {
-	was := m.described(d, real)
+	st, err := d.Overlay.Stat(real)
+	if err != nil && !host.NotExist(err) {
+		return err
+	}
+	was := m.described(st.Type, real)
 	f := was
 	if mode != nil {
 		f.Mode = *mode
@@ -104,6 +108,38 @@ func pathEnd(line string, fields []string) int {
 		at += strings.Index(line[at:], f) + len(f)
 	}
 	return at
+}
+
+// Stat implements host.Reader: what is drafted in a copy that describes its files has the mode and owner that the copy says.
+func (d *Draft) Stat(name string) (host.File, error) {
+	f, err := d.Overlay.Stat(name)
+	if err != nil || d.meta == nil {
+		return f, err
+	}
+	real, err := d.real(name)
+	if err != nil {
+		return f, err
+	}
+	return d.asDescribed(f, real), nil
+}
+
+// List implements host.Reader like Stat.
+func (d *Draft) List(pattern string) ([]host.File, error) {
+	found, err := d.Overlay.List(pattern)
+	if d.meta != nil {
+		for i, f := range found {
+			found[i] = d.asDescribed(f, f.Path)
+		}
+	}
+	return found, err
+}
+
+func (d *Draft) asDescribed(f host.File, real string) host.File {
+	if _, drafted := d.Drafted(real); drafted && f.Type != host.Link {
+		was := d.meta.described(f.Type, real)
+		f.Mode, f.UID, f.GID = was.Mode, was.UID, was.GID
+	}
+	return f
 }
 
 // drop forgets a path that is removed: the description may name only what is there.

@@ -167,6 +167,15 @@ func (p *Planner) Plan(changes []Change, omitted []Omission) (*Plan, error) {
 	return plan, err
 }
 
+// After shows the host as it will be once changes are made, as far as they can be. Commands still answer for the host as it is.
+func (p *Planner) After(changes []Change) (host.Reader, error) {
+	windows, _, _, err := p.draft(changes)
+	if err != nil {
+		return nil, err
+	}
+	return windows[len(windows)-1].draft, nil
+}
+
 func (p *Planner) window(w drafted, steps []Step) Window {
 	out := Window{Name: w.name, Steps: steps, Lockout: gravest(w.changes), Effects: w.draft.effects, Reboots: w.draft.reboots, Controls: []string{}}
 	var paths []string

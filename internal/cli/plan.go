@@ -183,8 +183,9 @@ func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
 	var changes []change.Change
 	var omitted []change.Omission
 	if want != nil {
-		changes, omitted = judge.Changes(facts, findings, *want)
-		placeVMX(changes, "/"+filepath.Base(f.machine))
+		if changes, omitted, err = f.changesFor(p, judge, facts, findings, *want); err != nil {
+			return nil, exit(ExitTarget, err)
+		}
 		made.notes = append(made.notes, idle(findings, want.Controls)...)
 	}
 	if f.changes != "" {
@@ -209,6 +210,35 @@ func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
 		return nil, exit(ExitTarget, err)
 	}
 	return made, nil
+}
+
+// changesFor fills in what repairs the findings. What passes now and would fail after the changes belongs to the same plan: a jail
+// that is new needs its list of whom never to ban.
+func (f *planFlags) changesFor(p *change.Planner, judge *posture.Judge, facts *posture.Facts, findings []posture.Finding, want posture.Wanted) ([]change.Change, []change.Omission, error) {
+	changes, omitted := judge.Changes(facts, findings, want)
+	if f.machine != "" {
+		placeVMX(changes, "/"+filepath.Base(f.machine))
+		return changes, omitted, nil
+	}
+	then, err := p.After(changes)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, err := collect.Run(then, p.Target, collect.All())
+	if err != nil {
+		return nil, nil, err
+	}
+	findings, again := slices.Clone(findings), false
+	for _, x := range judge.Evaluate(after).Findings {
+		i := slices.IndexFunc(findings, func(y posture.Finding) bool { return y.Control == x.Control })
+		if i >= 0 && x.Status == posture.Fail && (findings[i].Status == posture.Pass || findings[i].Status == posture.NotApplicable) {
+			findings[i], again = x, true
+		}
+	}
+	if again {
+		changes, omitted = judge.Changes(after, findings, want)
+	}
+	return changes, omitted, nil
 }
 
 // facts reads what is judged: the host, or the virtual machine.

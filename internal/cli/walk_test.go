@@ -96,18 +96,30 @@ func walkControl(t *testing.T, w walk) {
 	if len(dirs) == 0 {
 		t.Fatal("a control with a remediation needs a failing fixture")
 	}
-	for _, param := range walkParams()[w.control.ID] {
-		name, value, _ := strings.Cut(param, "=")
-		if w.control, err = withParam(w.control, name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.control = walkable(t, w.all, w.control.ID)
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			t.Parallel()
 			w.fixture(t, dir)
 		})
 	}
+}
+
+// walkable is a control with the parameters that only an administrator knows.
+func walkable(t *testing.T, all []posture.Control, id string) posture.Control {
+	t.Helper()
+	c, ok := find(all, id)
+	if !ok {
+		t.Fatalf("there is no control %s", id)
+	}
+	for _, param := range walkParams()[id] {
+		name, value, _ := strings.Cut(param, "=")
+		var err error
+		if c, err = withParam(c, name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
 }
 
 // fixture repairs one failing fixture and takes it back.
@@ -124,7 +136,7 @@ func (w walk) fixture(t *testing.T, dir string) {
 	if why, ok := omitted(plan, w.control.ID); ok {
 		allowed, ok := walkOmissions()[name]
 		if !ok && installs(w.control) {
-			allowed, ok = left{"packages are not installed into a directory", ""}, true
+			allowed, ok = leftOut{"packages are not installed into a directory", ""}, true
 		}
 		if !ok || !strings.Contains(why.Reason, allowed.reason) {
 			t.Fatalf("is left out (%s): %s", why.Code, why.Reason)
@@ -178,16 +190,18 @@ func (w walk) plan(t *testing.T, root string) *change.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judged := []posture.Control{w.control}
-	for _, id := range posture.Prerequisites()[w.control.ID] {
-		if c, ok := find(w.all, id); ok {
-			judged = append(judged, c)
-		}
+	judged, ids := []posture.Control{w.control}, append([]string{w.control.ID}, posture.Prerequisites()[w.control.ID]...)
+	for _, id := range ids[1:] {
+		judged = append(judged, walkable(t, w.all, id))
 	}
 	judge := posture.NewJudge(w.env, judged, nil, nil)
-	changes, left := judge.Changes(facts, judge.Evaluate(facts).Findings, posture.Wanted{Controls: []string{w.control.ID}})
+	f := &planFlags{}
 	if facts.Target.Kind == posture.KindVMX {
-		placeVMX(changes, "/"+filepath.Base(facts.Target.Name))
+		f.machine = facts.Target.Name
+	}
+	changes, left, err := f.changesFor(p, judge, facts, judge.Evaluate(facts).Findings, posture.Wanted{Controls: ids})
+	if err != nil {
+		t.Fatal(err)
 	}
 	plan, err := p.Plan(changes, left)
 	if err != nil {
@@ -363,14 +377,14 @@ func installs(c posture.Control) bool {
 	return slices.ContainsFunc(list, func(r posture.Remediation) bool { return r.Kind == "package" })
 }
 
-// left is why a fixture is left out: what the plan says of it contains reason.
-type left struct{ reason, because string }
+// leftOut is why a fixture is left out: what the plan says of it contains reason.
+type leftOut struct{ reason, because string }
 
 // walkOmissions are the fixtures that cannot be repaired as copies, with why.
 //
 // table: fixture to reason
-func walkOmissions() map[string]left {
-	return map[string]left{
+func walkOmissions() map[string]leftOut {
+	return map[string]leftOut{
 		"BAN-01/fail-two":     {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
 		"BAN-08/fail-cluster": {"a person has to do this", "fail2ban cannot share bans"},
 		"WEB-10/fail-expired": {"days_left", "a new certificate needs an authority outside of the host"},

@@ -34,7 +34,8 @@ func (w Wanted) has(f Finding) bool {
 // table: the order of repairs that locks nobody out
 func Prerequisites() map[string][]string {
 	return map[string][]string{
-		"BAN-01": {"BAN-07"}, // a ban engine that runs before it knows whom never to ban, bans the administrator
+		// A ban engine that runs before it knows whom never to ban, bans the administrator.
+		"BAN-01": {"BAN-07"},
 	}
 }
 
