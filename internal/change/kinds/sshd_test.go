@@ -225,7 +225,7 @@ func FuzzEditDropIn(f *testing.F) {
 		f.Add(s, "")
 	}
 	f.Fuzz(func(t *testing.T, text, match string) {
-		if strings.ContainsFunc(match, isControl) || strings.TrimSpace(match) != match {
+		if match != "" && (!sshdCriteria.MatchString(match) || strings.TrimSpace(match) != match) {
 			return
 		}
 		set := map[string]string{"X11Forwarding": "no"}

@@ -112,7 +112,7 @@ func persistSysctl(d *change.Draft, key, value string) error {
 		switch {
 		case assigned && a.Key == key && strings.Join(strings.Fields(a.Value), " ") == value:
 			return nil
-		case a.Key == "", a.IsGlob() && a.Key != key, a.File == sysctlFile, a.File == sysctlLast:
+		case a.Key == "", a.IsGlob() && a.Key != key, a.File == sysctlLast, path.Base(a.File) <= path.Base(sysctlFile):
 			err = setSysctl(d, sysctlTarget(a.File), key, value)
 		default:
 			err = outdoSysctl(d, a, key, value)
