@@ -205,7 +205,7 @@ func TestFile(t *testing.T) {
 
 // hostile are files that no editor may fall over.
 func hostile() []string {
-	return []string{"", "\x00", "\xff\xfe\n", "a", "=\n", "\r\n", strings.Repeat("x", 1<<16), "[", "\\\n\\\n", "a=b\\", "#\n# x\r\ny", "auth [success=1 default=ignore", "::::::\n"}
+	return []string{"", "\x00", "\xff\xfe\n", "a", "=\n", "\r\n", strings.Repeat("x", 1<<16), "[", "\\\n\\\n", "a=b\\", "#\n# x\r\ny", "auth [success=1 default=ignore", "::::::\n", "\\\n#00000\\\n"}
 }
 
 // FuzzEdits edits hostile files with every kind that edits a text: none panics, and a second draft changes nothing.
@@ -215,12 +215,12 @@ func FuzzEdits(f *testing.F) {
 	}
 	f.Add([]byte("auth [success=1 default=ignore] pam_unix.so nullok # x\nDefaults use_pty\nTypes: deb\nPASS_MAX_DAYS 9\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		bench := newBench(t, false, map[string]string{
+			"etc/login.defs": string(b), "etc/default/useradd": string(b), "etc/ssl/openssl.cnf": string(b), "etc/security/faillock.conf": string(b),
+			"etc/pam.d/common-auth": string(b), "etc/pam.d/su": string(b), "etc/sudoers": string(b), "etc/apt/apt.conf.d/99castellan": string(b),
+			"etc/apt/sources.list.d/a.sources": string(b), "etc/passwd": string(b), "etc/shadow": string(b), "usr/lib/systemd/system/x.service": string(b),
+		})
 		for _, c := range fuzzed() {
-			bench := newBench(t, false, map[string]string{
-				"etc/login.defs": string(b), "etc/default/useradd": string(b), "etc/ssl/openssl.cnf": string(b), "etc/security/faillock.conf": string(b),
-				"etc/pam.d/common-auth": string(b), "etc/pam.d/su": string(b), "etc/sudoers": string(b), "etc/apt/apt.conf.d/99castellan": string(b),
-				"etc/apt/sources.list.d/a.sources": string(b), "etc/passwd": string(b), "etc/shadow": string(b), "usr/lib/systemd/system/x.service": string(b),
-			})
 			d := bench.draft(t)
 			if err := bench.planner.Kinds[c.Kind].Draft(d, c); err != nil {
 				continue

@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"bytes"
 	"maps"
 	"path"
 	"slices"
@@ -141,7 +142,14 @@ func editStack(d *change.Draft, file string, edit stackEdit) error {
 	if err != nil {
 		return err
 	}
-	if _, err := rewrite(d, file, 0o644, func(b []byte) ([]byte, error) { return edit.apply(b), nil }); err != nil {
+	if _, err := rewrite(d, file, 0o644, func(b []byte) ([]byte, error) {
+		out := edit.apply(b)
+		if again := edit.apply(out); !bytes.Equal(out, again) {
+			// Odd continuations: what was written does not read as what was meant.
+			return nil, change.Cannot("%s continues its lines in a way that castellan does not edit; change it by hand", file)
+		}
+		return out, nil
+	}); err != nil {
 		return err
 	}
 	after, err := readStack(d, path.Base(file))
