@@ -339,7 +339,7 @@ func (w *work) putBack(todo []int, contents map[string][]byte) []error {
 		case err == nil:
 		case s.New.Type == "dir" && s.Old.Type == "absent" && errors.Is(err, unix.ENOTEMPTY):
 			w.note(nil, "the directory %s was left: somebody else keeps something in it", s.Path)
-		case w.live && knob(s.Path) && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL)):
+		case w.live && knob(s.Path) && (host.Denied(err) || errors.Is(err, unix.EINVAL)):
 			// Some settings of the kernel go one way only (kernel.kexec_load_disabled, kernel.unprivileged_bpf_disabled).
 			w.t().Restart = with(w.t().Restart, s.Path)
 		default:
