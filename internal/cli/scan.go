@@ -36,7 +36,7 @@ func (a *app) scanCommand() *cobra.Command {
 
 A target is local (the default), ssh://user@host[:port], pve://host:8006 (the API of a cluster, with a token), a
 directory that holds a root file system or a copy of parts of one, a bundle that castellan collect wrote, or a VMware
-guest: a .vmx file, or a directory that holds such files and no host. Nothing is changed and nothing is installed
+guest: a .vmx file, a directory that holds such files and no host, or vsphere://user@vcenter for all of its machines. Nothing is changed and nothing is installed
 anywhere.
 
 Exit codes: 0 no finding at or above --fail-on, 1 such findings, 2 wrong usage or configuration, 3 no target could
@@ -74,6 +74,7 @@ func addTargetFlags(cmd *cobra.Command, t *targetFlags) {
 	fl.StringSliceVarP(&t.identities, "identity", "i", nil, "private key `file` for SSH (default: agent, then ~/.ssh/id_*)")
 	fl.StringVar(&t.knownHosts, "known-hosts", "", "known_hosts `file` (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
 	addAPIFlags(fl, &t.api)
+	addVSphereFlags(fl, &t.vsphere)
 	fl.StringSliceVar(&t.backends, "backend", nil, "judge the PVE firewall as `program` reads it: iptables, nftables or both (default: the one each node has chosen)")
 	fl.IntVar(&t.workers, "parallel", max(4, 2*runtime.GOMAXPROCS(0)), "`number` of targets read at the same time")
 }
@@ -112,6 +113,9 @@ func (a *app) scan(ctx context.Context, f *scanFlags, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if names, err = a.expandVSphere(ctx, names, &f.targetFlags); err != nil {
+		return err
+	}
 	judge := posture.NewJudge(f.env, f.chosen, f.waivers, f.attestations)
 	go judge.Prepare(runtime.GOMAXPROCS(0)) // while the first target is read
 	rep := &posture.Report{Version: posture.ReportVersion, Tool: "castellan " + Version(), Profile: f.profile,

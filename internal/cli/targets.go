@@ -23,6 +23,9 @@ type targetFlags struct {
 	workers    int
 	backends   []string
 	api        apiFlags
+	vsphere    vsphereFlags
+	// prepared are the facts of targets that were read together with others.
+	prepared map[string]func() (*posture.Facts, error)
 }
 
 // names joins the arguments with the lines of --targets; nothing at all means this machine.
@@ -72,6 +75,9 @@ func (t *targetFlags) names(args []string) ([]string, error) {
 
 // facts reads one target of any kind.
 func (a *app) facts(ctx context.Context, name string, t *targetFlags) (*posture.Facts, error) {
+	if ready, ok := t.prepared[name]; ok {
+		return ready()
+	}
 	if st, err := os.Stat(name); err == nil && !st.IsDir() && name != "local" {
 		if isVMX(name) {
 			return vmxFacts(name, a.now())
@@ -136,7 +142,7 @@ func (a *app) open(ctx context.Context, name string, t *targetFlags) (*opened, e
 	case strings.HasPrefix(name, "pve://"):
 		return a.openAPI(ctx, name, t)
 	case strings.Contains(name, "://"):
-		return nil, fmt.Errorf("%s is no target that can be read; targets are local, ssh://user@host, pve://host:8006, a directory or a bundle (*.facts.zst)", name)
+		return nil, fmt.Errorf("%s is no target that can be read; targets are local, ssh://user@host, pve://host:8006, vsphere://user@vcenter, a directory, a bundle (*.facts.zst) or a .vmx file", name)
 	}
 	if _, err := os.Stat(name); err != nil {
 		return nil, fmt.Errorf("cannot open the target %s: %w (targets are local, ssh://user@host, pve://host:8006, a directory or a bundle)", name, errors.Unwrap(err))

@@ -67,6 +67,9 @@ var (
 	filterKey   = regexp.MustCompile(`(?i)^ethernet\d+\.filter\d+\.name$`)
 )
 
+// IsFilter reports whether a key names a network filter of a card.
+func IsFilter(key string) bool { return filterKey.MatchString(key) }
+
 // Machine describes what the file configures. Defaults are resolved as VMware resolves them: an absent floppy0.present and an
 // absent startConnected mean TRUE, every other absent .present FALSE.
 func (f *File) Machine() Machine {

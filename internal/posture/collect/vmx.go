@@ -38,8 +38,8 @@ func (c vmxCollector) fill(x *posture.VMXFacts, problems []vmx.Problem) {
 	x.Encrypted = posture.Known(m.Encrypted, posture.Configured, c.source)
 	x.Running = maybe(m.Running, c.source)
 	x.Pending = c.pending()
-	if err := c.hidden(problems); err != nil {
-		return // what is set cannot be told, and the zero fact is unknown
+	if m.Encrypted && m.Source == "file" {
+		return // what is set lies in the encrypted part; a fact that was not collected is unknown
 	}
 	x.Obsolete, x.Set = c.obsolete(), c.set()
 	x.Hardware = posture.Known(m.Hardware, posture.Configured, c.source)
@@ -55,14 +55,6 @@ func (c vmxCollector) fill(x *posture.VMXFacts, problems []vmx.Problem) {
 	x.PageSalt = posture.Known(salted, posture.Configured, c.source)
 	x.VMotion, x.FT = c.encryption(m.VMotion), c.encryption(m.FT)
 	c.lists(x)
-}
-
-// hidden says why settings cannot be judged: an encrypted configuration, or a file that VMware refuses.
-func (c vmxCollector) hidden(problems []vmx.Problem) error {
-	if c.m.Encrypted {
-		return posture.Problemf("unavailable", "the virtual machine is encrypted")
-	}
-	return nil
 }
 
 func (c vmxCollector) known(s string) posture.Fact[string] {
