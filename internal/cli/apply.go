@@ -138,7 +138,14 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 	if err := needRoot(p, "apply"); err != nil {
 		return nil, err
 	}
-	p.Titles = nil
+	show, clear := a.stepProgress()
+	e, err := a.engine(p, f.state, show)
+	if err != nil {
+		return nil, err
+	}
+	if err := unfinished(e, p.Host, f.state); err != nil {
+		return nil, err
+	}
 	drafted, place, err := p.Redraft(plan)
 	if err != nil {
 		return nil, changeExit(err)
@@ -154,11 +161,6 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 			"Add what is missing and make the plan again, or give --i-will-be-at-the-console when you have another way in"))
 	}
 	if err := a.agree("Apply this window?", f.yes); err != nil {
-		return nil, err
-	}
-	show, clear := a.stepProgress()
-	e, err := a.engine(p, f.state, show)
-	if err != nil {
 		return nil, err
 	}
 	by := a.actor(a.connection())
@@ -183,6 +185,30 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 		a.applied(*t, plan, place, f, file)
 	}
 	return t, nil
+}
+
+// unfinished refuses early, before a plan that was applied and waits looks like one with nothing left to do. The engine asks again.
+func unfinished(e *change.Engine, here change.Host, state string) error {
+	list, _, err := e.Transactions()
+	if err != nil {
+		return exit(ExitTarget, err)
+	}
+	for _, t := range list {
+		same := t.Host.Kind == here.Kind && t.Host.Target == here.Target || here.Kind != "dir" && here.MachineID != "" && t.Host.MachineID == here.MachineID
+		if same && t.State.Open() {
+			return exit(ExitRefused, fmt.Errorf("the transaction %s of this host is unfinished: it %s; castellan confirm %s%s or castellan revert %s%s first",
+				t.ID, stateWords(t.State), t.ID, stateArg(state), t.ID, stateArg(state)))
+		}
+	}
+	return nil
+}
+
+// stateArg is how a command names the state directory; nothing for the usual one.
+func stateArg(state string) string {
+	if state == defaultState {
+		return ""
+	}
+	return " --state " + state
 }
 
 // otherHost says why a plan is none for this host: it was made for another one, or another tree lies in the directory now.
@@ -229,10 +255,7 @@ func (a *app) applySummary(plan *change.Plan, w change.Window, place int, f *app
 // applied says what was done and what comes next.
 func (a *app) applied(t change.Transaction, plan *change.Plan, place int, f *applyFlags, file string) {
 	fmt.Fprintf(a.out, "applied %s: window %s, %s\n", t.ID, t.Window, countOf(len(plan.Windows[place].Steps), "step"))
-	state := ""
-	if f.state != defaultState {
-		state = " --state " + f.state
-	}
+	state := stateArg(f.state)
 	if t.Host.Kind == "dir" {
 		fmt.Fprintf(a.out, "next: castellan confirm %s%s, or castellan revert %s%s\n", t.ID, state, t.ID, state)
 	} else {

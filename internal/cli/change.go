@@ -206,12 +206,28 @@ func changeExit(err error) error {
 		return nil
 	case errors.As(err, &known):
 		return err
-	case errors.As(err, &refused), errors.As(err, &stale):
+	case errors.As(err, &stale):
+		return exit(ExitRefused, lines("the host is not as it was when the plan was made", stale.Reasons, "make the plan again; nothing was changed"))
+	case errors.As(err, &refused) && len(refused.Details) > 0:
+		return exit(ExitRefused, lines(refused.Reason, refused.Details, refused.Hint))
+	case errors.As(err, &refused):
 		return exit(ExitRefused, err)
 	case errors.As(err, &plan):
 		return exit(ExitUsage, err)
 	}
 	return exit(ExitTarget, err)
+}
+
+// lines is an error of several lines: what, one line for each detail, and how to go on.
+func lines(what string, details []string, hint string) error {
+	s := what + ":"
+	for _, d := range details {
+		s += "\n  " + harmless(d)
+	}
+	if hint != "" {
+		s += "\n" + hint
+	}
+	return errors.New(s)
 }
 
 // transactionsJSON is what apply, confirm, revert and history print with --json.

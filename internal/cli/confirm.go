@@ -130,9 +130,9 @@ func (a *app) confirm(ctx context.Context, f *confirmFlags, id string) error {
 	}
 	fmt.Fprintf(a.out, "confirmed %s: it stays\n", done.ID)
 	if done.Place < done.Windows {
-		fmt.Fprintf(a.out, "next: castellan apply PLAN again, for window %d of %d\n", done.Place+1, done.Windows)
+		fmt.Fprintf(a.out, "next: castellan apply PLAN%s again, for window %d of %d\n", stateArg(f.state), done.Place+1, done.Windows)
 	} else {
-		fmt.Fprintf(a.out, "to take it back later: castellan revert %s\n", done.ID)
+		fmt.Fprintf(a.out, "to take it back later: castellan revert %s%s\n", done.ID, stateArg(f.state))
 	}
 	return nil
 }

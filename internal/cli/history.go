@@ -77,7 +77,7 @@ func (a *app) transactionTable(list []change.Transaction, state string) error {
 	if err := w.Flush(); err != nil {
 		return exit(ExitTarget, err)
 	}
-	fmt.Fprintf(a.out, "\nmore: castellan history %s\n", list[len(list)-1].ID)
+	fmt.Fprintf(a.out, "\nmore: castellan history %s%s\n", list[len(list)-1].ID, stateArg(state))
 	return nil
 }
 
@@ -120,10 +120,7 @@ func (a *app) story(t change.Transaction, state string) {
 		}
 		fmt.Fprintf(a.out, "  %s  %s\n", at(e.At), harmless(e.Text+who))
 	}
-	more := ""
-	if state != defaultState {
-		more = " --state " + state
-	}
+	more := stateArg(state)
 	switch t.State {
 	case change.AwaitingConfirm:
 		fmt.Fprintf(a.out, "\nto keep it: castellan confirm %s%s; to take it back: castellan revert %s%s\n", t.ID, more, t.ID, more)
@@ -137,13 +134,13 @@ func (a *app) story(t change.Transaction, state string) {
 func stateWords(s change.State) string {
 	switch s {
 	case change.Applying:
-		return "interrupted"
+		return "was interrupted"
 	case change.AwaitingConfirm:
 		return "awaits confirmation"
 	case change.Committed:
 		return "confirmed"
 	case change.Reverting:
-		return "interrupted while it was taken back"
+		return "was interrupted while it was taken back"
 	case change.Reverted:
 		return "taken back"
 	case change.Failed:
