@@ -226,7 +226,8 @@ func lastAssignment(lines []string, key string) int {
 // a command (KEY=a, b) sets nothing, and is to be replaced as a whole.
 func aloneOn(line, key string) (tail string, alone bool) {
 	line = strings.TrimRight(line, "\r\n")
-	if strings.HasSuffix(line, `\`) {
+	// A line longer than any setting is left alone: looking for its comment takes time that grows with the square of its length.
+	if strings.HasSuffix(line, `\`) || len(line) > 8<<10 {
 		return "", false
 	}
 	cfg := proxycfg.Parse([]byte(line))
