@@ -65,6 +65,7 @@ func TestAccounts(t *testing.T) {
 		"a module that is missing": {files{"/usr/lib/x86_64-linux-gnu/security/pam_unix.so": "x", "/usr/lib/x86_64-linux-gnu/security/pam_deny.so": "x",
 			"/usr/lib/x86_64-linux-gnu/security/pam_permit.so": "x", "/usr/lib/x86_64-linux-gnu/security/pam_nologin.so": "x"}, files{"/etc/pam.d/common-auth": "auth required pam_faillock.so preauth\n" + auth}, byWord("root"), no("pam_faillock.so")},
 		"a circle":           {nil, files{"/etc/pam.d/common-auth": "@include common-auth\n"}, byWord("root"), no("cannot be read")},
+		"a copy of a part":   {files{"/etc/pam.d/sshd": "@include common-auth\n"}, files{"/etc/shadow": shadow + "\n"}, rootByKey(), yes()},
 		"nobody says yes":    {nil, files{"/etc/pam.d/common-account": "account optional pam_echo.so\n"}, rootByKey(), no("no module of PAM says yes")},
 		"shells":             {files{"/etc/shells": "/bin/sh\n"}, files{"/etc/pam.d/common-account": "account required pam_shells.so\n"}, rootByKey(), no("pam_shells.so")},
 		"unreadable shadow":  {nil, files{"/etc/shadow": "unreadable"}, annKey, no("/etc/shadow")},

@@ -88,6 +88,9 @@ func Candidate(scratch host.Machine, dir string, draft host.Reader, included []s
 			err = gone
 		}
 	}()
+	if err := out.empty(); err != nil {
+		return nil, err
+	}
 	if err := out.dir(dir); err != nil {
 		return nil, err
 	}
@@ -178,6 +181,31 @@ func (l *layout) file(name string, content []byte) error {
 	}
 	if !slices.Contains(l.made, at) {
 		l.made = append(l.made, at)
+	}
+	return nil
+}
+
+// empty takes away what a killed attempt left: an old drop-in would count as one of the new.
+func (l *layout) empty() error {
+	n, err := l.scratch.Look(l.root)
+	if err == nil && n.Type == host.Absent {
+		return nil
+	}
+	if err == nil && n.Type != host.Dir {
+		return fmt.Errorf("cannot lay the new configuration of sshd out: %s is no directory", l.root)
+	}
+	left := []host.File(nil)
+	if err == nil {
+		left, err = l.scratch.List(l.root + "/**")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lay the new configuration of sshd out: %w", err)
+	}
+	slices.SortFunc(left, func(a, b host.File) int { return strings.Compare(b.Path, a.Path) }) // what is below a directory first
+	for _, f := range append(left, host.File{Path: l.root}) {
+		if err := l.scratch.Put(f.Path, host.Node{Type: host.Absent}); err != nil {
+			return fmt.Errorf("cannot lay the new configuration of sshd out: %w", err)
+		}
 	}
 	return nil
 }

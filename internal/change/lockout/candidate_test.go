@@ -71,6 +71,14 @@ func TestCandidateAsksTheRealServer(t *testing.T) {
 		"/opt/x.conf":                    "PermitTTY no\n",
 	}
 	m := draft.memory()
+	// What a killed attempt left must not count.
+	old := filepath.Join(s.dir, candidateName, "etc/ssh/sshd_config.d")
+	if err := os.MkdirAll(old, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(old, "00-old.conf"), []byte("PasswordAuthentication yes\nMaxSessions 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	config, err := sshd.Load(sshd.MainFile, sshFiles(m), s.release)
 	if err != nil || !config.Valid() {
 		t.Fatalf("%v %v", err, config.Problems)
@@ -84,8 +92,8 @@ func TestCandidateAsksTheRealServer(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, v, want)
 		}
 	}
-	if _, err := os.Stat(s.dir); !os.IsNotExist(err) {
-		t.Errorf("the scratch directory is left: %v", err)
+	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {
+		t.Errorf("the scratch directory is not empty: %v %v", left, err)
 	}
 }
 

@@ -219,7 +219,19 @@ func (f *firewalls) follow(p probe, after bool) judgement {
 	if a.Verdict == filter.Accept {
 		return admit("%s: %s", p.text(), by).in(file)
 	}
+	if p.proto == "udp" && p.port > portCorosync && p.dest.IsValid() && answers(n, p) {
+		return admit("%s: comes in as the answer to what goes out", p.text())
+	}
 	return refuse("%s: %s by %s", p.text(), a.Verdict, by).in(file)
+}
+
+// answers reports whether a node's own packets to the other end go out. Both ends of a link of corosync send from and to the
+// same port, so what comes in belongs to a flow that went out, and conntrack lets it in. pve-firewall opens no more than
+// 5404:5405 by itself (PVE/Firewall.pm), and further links live by this. The first link is held to be open on its own.
+func answers(n *filter.Network, p probe) bool {
+	port := strconv.Itoa(p.port)
+	a, err := n.Simulate(filter.Query{From: "host", To: "outside", Proto: p.proto, Source: p.dest.String(), Dest: p.source.String(), DPort: port, SPort: port})
+	return err == nil && a.Verdict == filter.Accept
 }
 
 // operator judges SSH and the web interface on every node that the window concerns.

@@ -122,6 +122,16 @@ func TestFirewallOfTheSampleCluster(t *testing.T) {
 		v := firewallGuard{}.Judge(caseOf(estate, cut("GROUP cluster-traffic\n", "IN DROP -source 10.10.20.12 -p udp\nGROUP cluster-traffic\n")))
 		no("10.10.20.12 to pve", "udp port 5405", "cluster.fw").check(t, v)
 	})
+	t.Run("the second link lives by what goes out", func(t *testing.T) {
+		const name = "/etc/pve/nodes/pve3/host.fw"
+		on := strings.Replace(estate[name], "enable: 0", "enable: 1", 1)
+		if on == estate[name] {
+			t.Fatal("the firewall of pve3 is on already")
+		}
+		yes("reach each other").check(t, firewallGuard{}.Judge(caseOf(estate, files{name: on})))
+		shut := on + "\n[RULES]\n\nOUT DROP -dest 10.10.10.0/24 -p udp -dport 5406\n"
+		no("to pve3, udp port 5406").check(t, firewallGuard{}.Judge(caseOf(estate, files{name: shut})))
+	})
 	t.Run("SSH between nodes is dropped", func(t *testing.T) {
 		v := firewallGuard{}.Judge(caseOf(estate, cut("GROUP cluster-traffic\n", "IN DROP -source 10.10.10.12 -p tcp -dport 22\nGROUP cluster-traffic\n")))
 		no("10.10.10.12 to pve", "tcp port 22").check(t, v)
