@@ -33,6 +33,10 @@ func (a *app) applyCommand() *cobra.Command {
 then the steps are made one by one, and when one fails all are taken back. It refuses a plan that was edited, that is for
 another host, or that does not fit any more, and one after which somebody would not get in.
 
+A plan for ssh://user@host is applied by the host itself: this program is put there for the time, and confirms each window over
+a new connection; without one the host takes the window back. Plans of several hosts are applied one after the other, and
+the first that is not confirmed ends it.
+
 A host that runs then takes everything back by itself at the deadline, also after a restart, unless you confirm from a
 connection that you opened after the change. A directory has no deadline: it waits for confirm or revert.
 
@@ -110,11 +114,6 @@ func left(err error, files []string) error {
 		return err
 	}
 	return exit(e.code, fmt.Errorf("%w; not begun: %s", err, strings.Join(files, ", ")))
-}
-
-// applyRemote lets a host over SSH apply a plan.
-func (a *app) applyRemote(_ context.Context, plan *change.Plan, _ *applyFlags) error {
-	return exit(ExitTarget, fmt.Errorf("the plan is for %s: copy it there and run castellan apply PLAN --as %s on the host itself", plan.Host.Target, plan.Host.Target))
 }
 
 // targetOf is how a host of a plan or transaction is opened here: a directory by its path, and everything else is this machine.
@@ -222,8 +221,8 @@ func otherHost(plan, here change.Host) error {
 	if (plan.Kind == "dir") == (here.Kind == "dir") && plan.MachineID == here.MachineID && plan.Hostname == here.Hostname {
 		return nil
 	}
-	if plan.MachineID != "" && plan.MachineID == here.MachineID {
-		return nil // the same machine under another name
+	if here.Kind != "dir" && plan.Kind != "dir" && plan.MachineID != "" && plan.MachineID == here.MachineID {
+		return nil // the same machine under another name; copies of images share their ids
 	}
 	return fmt.Errorf("the plan was made for the host %s, and this is another one, %s: make a plan for this host", name(plan), name(here))
 }
