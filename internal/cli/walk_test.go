@@ -385,14 +385,22 @@ type leftOut struct{ reason, because string }
 // table: fixture to reason
 func walkOmissions() map[string]leftOut {
 	return map[string]leftOut{
-		"BAN-01/fail-two":     {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
-		"BAN-08/fail-cluster": {"a person has to do this", "fail2ban cannot share bans"},
-		"WEB-10/fail-expired": {"days_left", "a new certificate needs an authority outside of the host"},
-		"FW-05/fail-stopped":  {"service_off", "a unit is not started in a copy"},
-		"FW-06/fail":          {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-06/fail-public":   {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-18/fail-ipfilter": {"needs a value", "the addresses of a guest stand in no configuration"},
-		"FW-18/fail-nftables": {"needs a value", "the addresses of a guest stand in no configuration"},
+		"ACC-07/fail-absent":   {"accounts.pam.faillock.active", "the order of a PAM stack is for a person to say"},
+		"ACC-10/fail-old-hash": {"set already", "only its owner can set a password anew"},
+		"ACC-12/fail-root":     {"root_restricted", "what was built on root's umask cannot be read"},
+		"BOOT-17/fail-forced":  {"set already", "who forced the shell open is for a person to find out"},
+		"BOOT-17/fail-locked":  {"set already", "a password of root is for a person to choose"},
+		"SSH-28/fail":          {"set already", "a unit is not restarted in a copy"},
+		"SVC-09/fail-used":     {"services.spice_guests", "guests use what would be switched off"},
+		"SVC-18/fail-vzdump":   {"vzdump_tmpdir", "where vzdump shall unpack is for the administrator to say"},
+		"BAN-01/fail-two":      {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
+		"BAN-08/fail-cluster":  {"a person has to do this", "fail2ban cannot share bans"},
+		"WEB-10/fail-expired":  {"days_left", "a new certificate needs an authority outside of the host"},
+		"FW-05/fail-stopped":   {"service_off", "a unit is not started in a copy"},
+		"FW-06/fail":           {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-06/fail-public":    {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-18/fail-ipfilter":  {"needs a value", "the addresses of a guest stand in no configuration"},
+		"FW-18/fail-nftables":  {"needs a value", "the addresses of a guest stand in no configuration"},
 	}
 }
 
@@ -424,7 +432,10 @@ func (p proof) prove(t *testing.T, root string) {
 // table: fixture to the state of files that is proved instead
 func walkRecorded() map[string]proof {
 	return map[string]proof{
-		"SVC-11/fail-offset":  {"the clock is off by recorded output", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
-		"SVC-11/fail-stopped": {"a unit is not started in a copy", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
+		"ACC-05/fail-nopasswd":   {"who has NOPASSWD may have no password", map[string]string{"/etc/sudoers.d/castellan": "Defaults "}},
+		"SVC-15/fail-not-loaded": {"the rules in force are recorded output", map[string]string{"/etc/audit/rules.d/50-castellan.rules": "-w /etc/pve -p wa"}},
+		"UPD-13/fail-errors":     {"the last run stands in a log", map[string]string{"/etc/apt/apt.conf.d/99castellan": "Unattended-Upgrade::MailReport"}},
+		"SVC-11/fail-offset":     {"the clock is off by recorded output", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
+		"SVC-11/fail-stopped":    {"a unit is not started in a copy", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
 	}
 }
