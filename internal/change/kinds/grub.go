@@ -97,6 +97,9 @@ func (b *boot) edit(text string, add []string) string {
 		}
 		return false
 	})
+	if strings.Count(out, `"`)%2 == 1 {
+		return out // what is added would become part of the open quotation; whoever asks finds it missing
+	}
 	have := grub.Args(out)
 	for _, a := range add {
 		if slices.Contains(have, a) {
@@ -248,7 +251,13 @@ func (b *boot) kernelFile() (int, error) {
 	if strings.ContainsAny(text, "\r\n") && len(grub.Args(text)) > 0 {
 		return 0, change.Cannot("%s has several lines; write the arguments in one", kernelArgs)
 	}
-	return 1, b.put(kernelArgs, b.edit(text, b.add)+end, true)
+	text = b.edit(text, b.add)
+	for _, a := range b.add {
+		if !slices.Contains(grub.Args(text), a) {
+			return 0, change.Cannot("%s has a quotation mark without its partner; correct it first", kernelArgs)
+		}
+	}
+	return 1, b.put(kernelArgs, text+end, true)
 }
 
 // generated changes what the generators made, on a target that cannot run them.
