@@ -248,8 +248,14 @@ func (b *boot) kernelFile() (int, error) {
 		return 0, err
 	}
 	text, end := cutEnding(string(old))
-	if strings.ContainsAny(text, "\r\n") && len(grub.Args(text)) > 0 {
+	switch {
+	case strings.TrimSpace(text) == "":
+		text = ""
+	case strings.ContainsAny(text, "\r\n"):
 		return 0, change.Cannot("%s has several lines; write the arguments in one", kernelArgs)
+	}
+	if text == "" && len(b.add) == 0 {
+		return 1, nil
 	}
 	text = b.edit(text, b.add)
 	for _, a := range b.add {
