@@ -146,14 +146,23 @@ func (o *Overlay) Drafted(name string) (Node, bool) {
 // Clone returns an independent overlay of the same base with the same replacements.
 func (o *Overlay) Clone() *Overlay { return &Overlay{base: o.base, nodes: maps.Clone(o.nodes)} }
 
-// gone reports whether a path lies below something that was removed or is no directory any more.
+// gone reports whether a path lies below something that was removed or is no directory any more, or that is a directory only now.
 func (o *Overlay) gone(name string) bool {
 	for d := path.Dir(name); d != "/"; d = path.Dir(d) {
-		if n, ok := o.nodes[d]; ok && n.Type != Dir && n.Type != Link {
+		if n, ok := o.nodes[d]; ok && n.Type != Link && !o.keepsDir(d, n) {
 			return true
 		}
 	}
 	return false
+}
+
+// keepsDir reports whether a replaced path is a directory still: what the base has below it shows.
+func (o *Overlay) keepsDir(name string, n Node) bool {
+	if n.Type != Dir {
+		return false
+	}
+	f, err := lstatReal(o.base, name)
+	return err == nil && f.Type == Dir
 }
 
 // ReadFile implements [Reader].
@@ -269,12 +278,17 @@ func (l *overlayLister) expand(dir string, elems []string, deep bool) {
 
 // entries lists one directory, given without links.
 func (l *overlayLister) entries(real string) []File {
-	if n, ok := l.nodes[real]; ok && n.Type != Dir || !ok && l.gone(real) {
+	n, ok := l.nodes[real]
+	if ok && n.Type != Dir {
 		return nil
 	}
-	found, err := l.base.List(strings.TrimSuffix(escape(real), "/") + "/*")
-	if err != nil && !NotExist(err) && l.err == nil {
-		l.err = err
+	var found []File
+	if ok && l.keepsDir(real, n) || !ok && !l.gone(real) {
+		var err error
+		found, err = l.base.List(strings.TrimSuffix(escape(real), "/") + "/*")
+		if err != nil && !NotExist(err) && l.err == nil {
+			l.err = err
+		}
 	}
 	var out []File
 	for _, f := range found {
