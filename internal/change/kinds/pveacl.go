@@ -25,8 +25,9 @@ const userFile = pveDir + "/user.cfg"
 //   - acl: set path, role, one of group, user, token, and propagate (1 unless given).
 //   - dangling: takes away what is given to users, groups and tokens that do not exist; set names nothing.
 //
-// With ensure: absent a role, group or acl entry is taken away. Passwords and factors stand elsewhere and are never touched. The file is written
-// in PVE's own form, which PVE writes at each change of its own: sorted, without lines that it does not understand.
+// With ensure: absent a role, group or acl entry is taken away. Passwords and factors stand elsewhere and are never touched. Lines are
+// written in PVE's own form, and the others stay; where that cannot be, the whole file is written so, as PVE does at each change of its own: sorted,
+// without lines that it does not understand.
 func pveacl(d *change.Draft, c change.Change) error {
 	old, there, err := d.Content(userFile)
 	if err != nil {
@@ -48,14 +49,14 @@ func pveacl(d *change.Draft, c change.Change) error {
 	if err := aclEdit(cfg, c); err != nil {
 		return err
 	}
-	b := cfg.Write()
-	if bytes.Equal(b, canonical) {
+	if bytes.Equal(cfg.Write(), canonical) {
 		return nil
 	}
+	b, lossless := cfg.Patch(old, canonical)
 	if len(before) > 0 && len(administrators(cfg)) == 0 {
 		return change.Cannot("nobody but root@pam would be Administrator; give the role to somebody else first")
 	}
-	if !bytes.Equal(old, canonical) {
+	if !lossless {
 		d.Effect("%s was edited by hand: it is written in PVE's own form, as PVE does at its next change; lines that PVE does not understand are lost, others sorted", userFile)
 	}
 	if err := pveShared(d, userFile); err != nil {

@@ -116,13 +116,22 @@ func TestPermissionsCannot(t *testing.T) {
 	}
 }
 
-// A file that somebody edited is left alone unless something changes, and then the plan says what becomes of it.
+// Of a file that somebody edited the lines that are not meant stay as they are. Where the line that changes is in a form of its own, the
+// plan says what becomes of the file.
 func TestPermissionsByHand(t *testing.T) {
-	b := newBench(t, false, map[string]string{"etc/pve/user.cfg": "# by hand\n" + users})
-	if p := b.plan(t, change.Change{Kind: "pveacl", Section: "group", Name: "admins", Set: map[string]string{"members": "alice@pve"}}); len(p.Windows) > 0 {
+	byHand := "# by hand\n" + users + "role:PVEAuditor:Sys.Modify:\n"
+	b := newBench(t, false, map[string]string{"etc/pve/user.cfg": byHand})
+	group := change.Change{Kind: "pveacl", Section: "group", Name: "admins", Set: map[string]string{"members": "alice@pve"}}
+	if p := b.plan(t, group); len(p.Windows) > 0 {
 		t.Errorf("%+v", p.Windows)
 	}
-	p := b.plan(t, change.Change{Kind: "pveacl", Section: "dangling"})
+	c := change.Change{Kind: "pveacl", Section: "user", Name: "bob@pve", Set: map[string]string{"comment": "back", "groups": ""}}
+	want := strings.NewReplacer("::::left::", "::::back::", "alice@pve,bob@pve:all", "alice@pve:all").Replace(byHand)
+	if got := b.after(t, []string{userFile}, c, c)[userFile]; got != want {
+		t.Errorf("%s", got)
+	}
+	b = newBench(t, false, map[string]string{"etc/pve/user.cfg": strings.Replace(byHand, "group:admins:alice@pve,bob@pve:", "group:admins:bob@pve, alice@pve:", 1)})
+	p := b.plan(t, c)
 	if len(p.Windows) != 1 || !strings.Contains(strings.Join(p.Windows[0].Effects, "\n"), "edited by hand") {
 		t.Errorf("%+v", p.Windows)
 	}
@@ -139,6 +148,12 @@ func checkPermissions(t interface {
 	before := cfg.Write()
 	cfg.Forget()
 	once := cfg.Write()
+	if patched, lossless := cfg.Patch([]byte(content), before); lossless {
+		p, _ := usercfg.Parse(patched, 9)
+		if string(p.Write()) != string(once) {
+			t.Fatalf("%q gives %q", content, patched)
+		}
+	}
 	again, problems := usercfg.Parse(once, 9)
 	if len(problems) > 0 {
 		t.Fatalf("%q gives %q: %v", content, once, problems)
@@ -160,7 +175,9 @@ func checkPermissions(t interface {
 func TestPermissionsProperty(t *testing.T) {
 	line := rapid.SampledFrom(append(strings.Split(strings.TrimSpace(users), "\n"), "", "# c", "token:ghost@pve!x:0:1::", "acl:0:/:alice@pve!job,alice@pve!gone:PVEAuditor:",
 		"group:g2:ghost@pve,alice@pve::", "role:PVEAuditor:Sys.Modify:", "user:alice@pve:1:0::::again::", "acl:1:vms/:@g2:Old,NoAccess:"))
-	rapid.Check(t, func(r *rapid.T) { checkPermissions(r, strings.Join(rapid.SliceOfN(line, 0, 15).Draw(r, "lines"), "\n")) })
+	rapid.Check(t, func(r *rapid.T) {
+		checkPermissions(r, strings.Join(rapid.SliceOfN(line, 0, 15).Draw(r, "lines"), "\n"))
+	})
 }
 
 func FuzzPermissions(f *testing.F) {
