@@ -95,7 +95,7 @@ func nologin(st *state, u passwd.User) judgement {
 	for _, name := range []string{"/etc/nologin", "/run/nologin", "/var/run/nologin"} {
 		_, err := st.r.Stat(name)
 		if err == nil {
-			return refuse("%s keeps everybody but root out", name).in(name).adding("nothing: remove %s", name)
+			return refuse("%s keeps everybody but root out; remove it", name).in(name)
 		}
 		if !host.NotExist(err) {
 			return refuse("whether %s keeps everybody but root out cannot be told: %v", name, err).in(name)

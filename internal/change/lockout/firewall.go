@@ -28,8 +28,7 @@ type firewallGuard struct{}
 func (firewallGuard) Judge(c change.Case) []change.Verdict {
 	var out []change.Verdict
 	if p := foreignFilter(c); p != "" {
-		j := refuse("castellan does not simulate %s, so it cannot be told who gets through", p).in(p).
-			adding("make this change by hand, at the console")
+		j := refuse("castellan does not simulate %s, so it cannot be told who gets through; make this change by hand, at the console", p).in(p)
 		out = append(out, everybody(c, "firewall", j)...)
 	}
 	if p := touched(c, "/etc/fail2ban/", "/etc/fail2ban/*"); p != "" && len(c.Operators) > 0 {

@@ -12,8 +12,9 @@ func (operatorGuard) Judge(c change.Case) []change.Verdict {
 	}
 	for _, x := range c.Changes {
 		if x.Lockout == "session" || x.Lockout == "cluster" {
-			j := refuse("nobody is named who must still get in, and %s can cut people off", x.Control)
-			j.add = "run it in the SSH session that you administer from, or give --admin user@cidr"
+			j := refuse("nobody is named who must still get in, and %s can cut people off: run it in the SSH session that you administer from, or name somebody",
+				x.Control)
+			j.add = "--admin user@cidr"
 			return []change.Verdict{j.verdict("operator", "")}
 		}
 	}

@@ -136,7 +136,8 @@ func (l *login) lists(conn sshd.Connection) judgement {
 		return j.adding("%s to one of the groups %s, or one of the groups %s to AllowGroups", l.op.User, strings.Join(v.Values, ", "),
 			strings.Join(conn.Groups, ", "))
 	}
-	return j.adding("nothing: take %s out of %s", l.op.User, word)
+	j.why += "; take it out there"
+	return j
 }
 
 // account asks whether the account itself lets anybody in.

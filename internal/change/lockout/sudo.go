@@ -36,7 +36,7 @@ func sudoOf(st, before *state, u passwd.User) judgement {
 		return refuse("what sudo allows cannot be told: %v", err).in(fileSudoers)
 	}
 	if len(config.Problems) > 0 {
-		return refuse("sudo refuses its files: %s", config.Problems[0]).in(config.Problems[0]).adding("nothing: visudo -c shows the lines")
+		return refuse("sudo refuses its files: %s (visudo -c shows the lines)", config.Problems[0]).in(config.Problems[0])
 	}
 	if why := st.sudoMode(); why != "" {
 		return refuse("%s", why)
