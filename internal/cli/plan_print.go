@@ -231,7 +231,7 @@ func omissionGroups() []omissionGroup {
 		{"needs", "Needs something first; castellan controls show ID says more"},
 		{"later", "Later, with a plan after this one"},
 		{"cannot", "Cannot be made here"},
-		{"nothing", "Set already as castellan would set it"},
+		{"nothing", "Nothing left for castellan to set; castellan controls show ID says what else"},
 		{"manual", "For a person; castellan controls show ID says how"},
 	}
 }
@@ -285,7 +285,7 @@ func (p *planPage) foot(v planView) {
 		parts = append(parts, fmt.Sprintf("%d repaired by %s in %s", len(repaired), countOf(steps, "step"), countOf(len(plan.Windows), "window")))
 	}
 	for _, c := range []struct{ code, one, many string }{{"needs", "%d needs something first", "%d need something first"}, {"later", "%d later", "%d later"},
-		{"cannot", "%d cannot", "%d cannot"}, {"nothing", "%d set already", "%d set already"}, {"manual", "%d needs a person", "%d need a person"}} {
+		{"cannot", "%d cannot", "%d cannot"}, {"nothing", "%d with nothing left to set", "%d with nothing left to set"}, {"manual", "%d needs a person", "%d need a person"}} {
 		switch n := counts[c.code]; {
 		case n == 1:
 			parts = append(parts, fmt.Sprintf(c.one, n))
