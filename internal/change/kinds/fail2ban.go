@@ -246,10 +246,13 @@ func (b *jails) accept(cfg *parser.Config, c change.Change) error {
 			if err := b.works(j); err != nil {
 				return err
 			}
+			if _, err := b.d.Stat("/var/log"); err != nil && !j.Journal() {
+				return change.Cannot("whether %s is there cannot be seen here, and fail2ban does not start without it: %v", strings.Join(j.LogPaths, ", "), err)
+			}
 		}
 		if j.Starts() && !b.readable(j) {
 			text := fmt.Sprintf("fail2ban does not start: [%s] (%s:%d) reads %s, which is not there", j.Name, j.File, j.Line, strings.Join(j.LogPaths, ", "))
-			if mine || c.Section == "DEFAULT" {
+			if mine || c.Set["backend"] != "" {
 				return change.Cannot("%s; switch the jail off, or give it a log", text)
 			}
 			return change.Later("%s; repair BAN-04 first", text)

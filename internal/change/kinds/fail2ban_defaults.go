@@ -42,6 +42,9 @@ func (b *jails) defaults(before *parser.Config, set map[string]string) error {
 		if want := set["banaction"]; j.Enabled && want != "" && j.BanAction != actionName(want) && j.BanAction != actionName(set["banaction_allports"]) {
 			b.set(j.Name, map[string]string{"banaction": want})
 		}
+		if j.Enabled {
+			b.mend(j)
+		}
 	}
 	return nil
 }

@@ -105,6 +105,10 @@ func TestFail2banTriesTheFilter(t *testing.T) {
 	if why := newBench(t, false, good).refusal(t, api); !strings.Contains(why, "is not there") {
 		t.Errorf("without a log: %q", why)
 	}
+	delete(good, "var/log/dpkg.log")
+	if why := newBench(t, false, good).refusal(t, api); !strings.Contains(why, "cannot be seen") {
+		t.Errorf("a copy without logs: %q", why)
+	}
 	// Debian 13 logs as sshd-session, which the filter of Debian 12 misses.
 	old := bans(map[string]string{"etc/os-release": "VERSION_ID=\"13\"\n", "etc/fail2ban/filter.d/sshd.conf": strings.Replace(sshdFilter, "(?:-session)?", "", 1)})
 	if why := newBench(t, false, old).refusal(t, sshJail()); !strings.Contains(why, "misses the line") {
@@ -151,6 +155,8 @@ func TestFail2banDefaults(t *testing.T) {
 			map[string]string{"etc/fail2ban/jail.local": "[web]\nenabled = true\nfilter = x\nlogpath = /var/log/dpkg.log\n[sshd]\nbackend = pyinotify\n",
 				"etc/fail2ban/filter.d/x.conf": "[Definition]\nfailregex = ^x <HOST>$\n"},
 			map[string]string{"backend": "systemd"}, "[DEFAULT]\nbackend = systemd\n\n[sshd]\nbackend = systemd\n\n[web]\nbackend = auto\n"},
+		"a jail without a log reads the journal": {
+			nil, map[string]string{"ignoreip": "192.0.2.0/24"}, "[DEFAULT]\nignoreip = 192.0.2.0/24\n\n[sshd]\nbackend = systemd\n"},
 		"bans go to nftables": {
 			map[string]string{"etc/fail2ban/jail.local": "[sshd]\nbackend = systemd\nbanaction = iptables-multiport\n"},
 			map[string]string{"banaction": "nftables", "banaction_allports": "nftables[type=allports]"},

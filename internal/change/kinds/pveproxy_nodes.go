@@ -2,9 +2,7 @@ package kinds
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
@@ -36,10 +34,10 @@ func nodeAddresses(r host.Reader) ([]string, error) {
 	if err != nil && !host.NotExist(err) {
 		return nil, fmt.Errorf("cannot read the addresses of the nodes: %w", err)
 	}
-	names := memberNames(hosts)
+	names := hostNames(hosts)
 	found := map[string][]string{}
 	add := func(node, address string) {
-		for _, a := range memberAddresses(address, names) {
+		for _, a := range addressesOf(address, names) {
 			if !slices.Contains(found[node], a) {
 				found[node] = append(found[node], a)
 			}
@@ -76,32 +74,4 @@ func nodeAddresses(r host.Reader) ([]string, error) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
-}
-
-// memberAddresses turns an address, or a name of /etc/hosts, into addresses.
-func memberAddresses(s string, names map[string][]string) []string {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return []string{a.Unmap().WithZone("").String()}
-	}
-	return names[strings.ToLower(s)]
-}
-
-// memberNames reads /etc/hosts: names in lower case to addresses, without those of the loopback interface.
-func memberNames(b []byte) map[string][]string {
-	out := map[string][]string{}
-	for _, l := range host.Lines(b) {
-		l, _, _ = strings.Cut(l, "#")
-		f := strings.Fields(l)
-		if len(f) < 2 {
-			continue
-		}
-		a, err := netip.ParseAddr(f[0])
-		if err != nil || a.IsLoopback() {
-			continue
-		}
-		for _, n := range f[1:] {
-			out[strings.ToLower(n)] = append(out[strings.ToLower(n)], a.Unmap().WithZone("").String())
-		}
-	}
-	return out
 }
