@@ -1,5 +1,10 @@
 package vmx
 
+import (
+	"slices"
+	"strings"
+)
+
 // Key is a setting that matters for the boundary between a guest and its hypervisor.
 type Key struct {
 	// Name is the spelling of VMware's own guides; keys are compared without regard to case.
@@ -72,4 +77,26 @@ func Legacy() []string {
 		"isolation.tools.unity.windowContents.disable", "isolation.tools.unityActive.disable", "isolation.tools.unityInterlockOperation.disable",
 		"isolation.tools.vixMessage.disable", "isolation.tools.vmxDnDVersionGet.disable",
 	}
+}
+
+// The keys under which a .vmx file holds what vSphere has as typed settings.
+const (
+	KeyVMotion = "migrate.encryptionMode"
+	KeyFT      = "ftcpt.ftEncryptionMode"
+	KeyLogging = "logging"
+)
+
+// Relevant reports whether a key says something about the boundary of a guest: what is planned, shown and journalled of a machine
+// of vSphere is these only, because other settings may hold secrets of the guest.
+func Relevant(key string) bool {
+	folded := strings.ToLower(key)
+	if _, ok := ObsoleteKeys()[folded]; ok || IsFilter(key) {
+		return true
+	}
+	for _, k := range Keys() {
+		if strings.EqualFold(k.Name, key) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(Legacy(), func(k string) bool { return strings.EqualFold(k, key) })
 }

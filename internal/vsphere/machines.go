@@ -281,3 +281,19 @@ func (v VM) spelling(key string) string {
 	}
 	return key
 }
+
+// Machine reads one virtual machine again.
+func (c *Client) Machine(ctx context.Context, ref string) (VM, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	r := types.ManagedObjectReference{Type: "VirtualMachine", Value: ref}
+	var m mo.VirtualMachine
+	if err := object.NewVirtualMachine(c.vim, r).Properties(ctx, r, properties(), &m); err != nil {
+		return VM{}, explain(c.host, err)
+	}
+	v := machine(m)
+	if v.Problem != "" {
+		return v, errors.New(v.Problem)
+	}
+	return v, nil
+}

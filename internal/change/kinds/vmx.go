@@ -43,7 +43,7 @@ func vmxKeys(d *change.Draft, c change.Change) error {
 			return change.Cannot("%s: %v", c.Path, err)
 		}
 	}
-	if err := d.Write(c.Path, f.Bytes(), 0o600); err != nil {
+	if err := d.Write(c.Path, f.Sorted(), 0o600); err != nil {
 		return err
 	}
 	d.Effect("%s takes effect when its machine is powered off and on, not at a restart of the guest", path.Base(c.Path))
