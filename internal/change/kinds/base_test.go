@@ -203,6 +203,25 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestFreshOwner: a new file of an image belongs to its builder, who need not be root, however often it is drafted.
+func TestFreshOwner(t *testing.T) {
+	b := newBench(t, false, map[string]string{"etc/sudoers": "@includedir /etc/sudoers.d\n"})
+	d := b.draft(t)
+	for range 2 {
+		if err := file(d, change.Change{Path: "/etc/profile.d/x.sh", Content: "x\n", Mode: "0600", Owner: "root:root"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := sudoers(d, change.Change{Set: map[string]string{"use_pty": ""}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, mode := range map[string]uint32{"/etc/profile.d/x.sh": 0o600, sudoersFile: 0o440} {
+		if n, _ := d.Node(name); n.UID != -1 || n.Mode != mode {
+			t.Errorf("%s: owner %d, mode %o", name, n.UID, n.Mode)
+		}
+	}
+}
+
 // hostile are files that no editor may fall over.
 func hostile() []string {
 	return []string{"", "\x00", "\xff\xfe\n", "a", "=\n", "\r\n", strings.Repeat("x", 1<<16), "[", "\\\n\\\n", "a=b\\", "#\n# x\r\ny", "auth [success=1 default=ignore", "::::::\n", "\\\n#00000\\\n"}

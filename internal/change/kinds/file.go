@@ -38,15 +38,16 @@ func putFile(d *change.Draft, c change.Change) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	fresh := isFresh(d, c.Path)
 	if c.Content != "" {
 		if skip, err := mountedByFstab(d, c); skip || err != nil {
 			return false, err
 		}
-		fresh := uint32(0o644)
+		bits := uint32(0o644)
 		if mode != nil {
-			fresh = *mode
+			bits = *mode
 		}
-		changed, err = rewrite(d, c.Path, fresh, func([]byte) ([]byte, error) { return []byte(c.Content), nil })
+		changed, err = rewrite(d, c.Path, bits, func([]byte) ([]byte, error) { return []byte(c.Content), nil })
 		if err != nil {
 			return false, err
 		}
@@ -55,10 +56,20 @@ func putFile(d *change.Draft, c change.Change) (changed bool, err error) {
 	} else if err == nil && f.Type != host.Regular && f.Type != host.Dir {
 		return false, change.Cannot("%s is a device, a pipe or a socket", c.Path)
 	}
-	if mode == nil && c.Owner == "" {
+	owner := c.Owner
+	if fresh && owner == "root:root" {
+		owner = "" // a new file is root's, and in an image of its builder's
+	}
+	if mode == nil && owner == "" {
 		return changed, nil
 	}
-	return changed, d.Attr(c.Path, mode, c.Owner)
+	return changed, d.Attr(c.Path, mode, owner)
+}
+
+// isFresh reports whether a path is not there yet, or only in the draft.
+func isFresh(d *change.Draft, name string) bool {
+	f, err := d.Stat(name)
+	return host.NotExist(err) || err == nil && f.UID < 0
 }
 
 // mountedByFstab reports whether a mount unit is not wanted because fstab describes the mount already: the unit would take its

@@ -31,6 +31,7 @@ func pam(d *change.Draft, c change.Change) error {
 	} else if c.Section == "" || strings.ContainsAny(c.Section, "/\x00") || strings.HasPrefix(c.Section, ".") {
 		return change.Cannot("%q is no file of /etc/pam.d", c.Section)
 	}
+	before := len(d.Changed())
 	for _, module := range slices.Sorted(maps.Keys(c.Set)) {
 		edit, err := wanted(module, c.Set[module])
 		if err != nil {
@@ -41,6 +42,9 @@ func pam(d *change.Draft, c change.Change) error {
 				return err
 			}
 		}
+	}
+	if len(d.Changed()) == before {
+		return nil
 	}
 	d.Effect("open sessions go on; whoever logs in from now on meets the changed PAM stack")
 	return nil

@@ -23,6 +23,10 @@ func sudoers(d *change.Draft, c change.Change) error {
 	if err != nil {
 		return err
 	}
+	owner := "root:root"
+	if isFresh(d, sudoersFile) {
+		owner = "" // a new file is root's
+	}
 	changed, err := rewrite(d, sudoersFile, 0o440, func(b []byte) ([]byte, error) {
 		for _, name := range slices.Sorted(maps.Keys(c.Set)) {
 			if err := plain(name, c.Set[name]); err != nil {
@@ -41,7 +45,7 @@ func sudoers(d *change.Draft, c change.Change) error {
 		return err
 	}
 	mode := uint32(0o440)
-	if err := d.Attr(sudoersFile, &mode, "root:root"); err != nil {
+	if err := d.Attr(sudoersFile, &mode, owner); err != nil {
 		return err
 	}
 	after, err := readSudoers(d)
