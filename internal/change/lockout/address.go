@@ -140,12 +140,12 @@ func port(o change.Operator) int {
 // local is the address of the host that an operator connected to: his own, else that of another operator of the same
 // family, who is connected to the same host.
 func local(c change.Case, o change.Operator, a netip.Addr) string {
-	if o.Local != "" {
-		return o.Local
+	if l, err := netip.ParseAddr(o.Local); err == nil {
+		return l.Unmap().WithZone("").String()
 	}
 	for _, x := range c.Operators {
 		if l, err := netip.ParseAddr(x.Local); err == nil && l.Unmap().Is4() == a.Is4() {
-			return l.Unmap().String()
+			return l.Unmap().WithZone("").String()
 		}
 	}
 	return ""
