@@ -73,13 +73,24 @@ func (e *Engine) overdue(t Transaction) string {
 	case t.State != AwaitingConfirm || !t.Host.live():
 		return ""
 	}
-	if boot, _ := e.o.Stamp(); boot != t.BootID {
+	boot, ticks := e.o.Stamp()
+	if boot != t.BootID {
 		return "the host was started again before it was confirmed"
 	}
-	if !e.o.Now().Before(t.Deadline) {
+	if !e.o.Now().Before(t.Deadline) || t.waited(ticks) {
 		return "it was not confirmed by " + t.Deadline.Format(time.RFC3339)
 	}
 	return ""
+}
+
+// ticksPerSecond is USER_HZ, the unit of Ticks: 100 on every architecture of Debian.
+const ticksPerSecond = 100
+
+// waited reports whether the time to confirm is over on the clock of the kernel, which nobody sets: that of the wall may have
+// been set back since.
+func (t Transaction) waited(ticks uint64) bool {
+	within := t.Deadline.Sub(t.Applied)
+	return ticks > t.Ticks && within > 0 && !t.Applied.IsZero() && float64(ticks-t.Ticks) >= within.Seconds()*ticksPerSecond
 }
 
 func (e *Engine) lockPatiently(by Actor) (func(), error) {
