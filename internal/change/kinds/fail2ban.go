@@ -273,7 +273,7 @@ func (b *jails) works(j *parser.Jail) error {
 	}
 	if j.Journal() {
 		if !b.module() && !b.packaged("python3-systemd") {
-			return change.Cannot("the jail [%s] reads the journal, which needs the package python3-systemd; install it first", j.Name)
+			return change.Later("the jail [%s] reads the journal, which needs the package python3-systemd; install it first (BAN-04 does)", j.Name)
 		}
 	}
 	return tryFilter(b.d, j)
