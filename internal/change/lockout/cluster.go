@@ -1,6 +1,7 @@
 package lockout
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -9,36 +10,37 @@ import (
 	"github.com/castellan-project/castellan/internal/inventory"
 )
 
-// otherNodes are the other members of the cluster that a host belongs to, with every address that is known of them. None
-// when the host is in no cluster. An error means that it cannot be told.
-func otherNodes(r host.Reader) ([]netNode, error) {
+// otherNodes are the other members of the cluster that a host belongs to, with every address that is known of them, and own
+// the addresses by which they know this one. None when the host is in no cluster. An error means that it cannot be told.
+func otherNodes(r host.Reader) (others []netNode, own []netip.Addr, err error) {
 	if _, err := r.ReadFile(corosyncPVE); err != nil {
 		if host.NotExist(err) {
-			return nil, nil
+			return nil, nil, nil
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	c, err := inventory.Read(r, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if _, err := c.Corosync.Get(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []netNode
 	for _, n := range c.Nodes {
-		if n.Name == c.Here || n.Here || !member(c, n.Name) {
-			continue
-		}
 		x := netNode{name: n.Name}
-		for _, text := range n.Addresses {
+		for _, text := range append(slices.Clone(n.Named), n.Addresses...) {
 			if a, ok := unmapped(text); ok && !slices.Contains(x.addrs, a) {
 				x.addrs = append(x.addrs, a)
 			}
 		}
-		out = append(out, x)
+		switch {
+		case n.Name == c.Here || n.Here:
+			own = x.addrs
+		case member(c, n.Name):
+			others = append(others, x)
+		}
 	}
-	return out, nil
+	return others, own, nil
 }
 
 // member reports whether corosync.conf lists a node: directories of nodes that left stay behind.
@@ -58,19 +60,19 @@ func member(c *inventory.Cluster, name string) bool {
 // A node that does not get in before the plan either is told and not held against it: the plan does not make it worse, and
 // the missing key of a node that left would otherwise stop every change of sshd.
 func (g sshdGuard) nodes(c change.Case, before, after *sshSide) []change.Verdict {
-	nodes, err := otherNodes(c.After)
+	nodes, own, err := otherNodes(c.After)
 	if err != nil {
 		return []change.Verdict{refuse("the other nodes of the cluster cannot be told: %v", err).verdict("sshd", "root@cluster")}
 	}
 	var out []change.Verdict
 	for _, n := range nodes {
 		o := change.Operator{User: "root", Address: n.name}
-		out = append(out, g.node(c, before, after, n).verdict("sshd", o.Words()))
+		out = append(out, g.node(c, before, after, n, own).verdict("sshd", o.Words()))
 	}
 	return out
 }
 
-func (g sshdGuard) node(c change.Case, before, after *sshSide, n netNode) judgement {
+func (g sshdGuard) node(c change.Case, before, after *sshSide, n netNode, own []netip.Addr) judgement {
 	if len(n.addrs) == 0 {
 		return refuse("no address of the node %s is known", n.name).adding("its name to /etc/hosts")
 	}
@@ -79,7 +81,7 @@ func (g sshdGuard) node(c change.Case, before, after *sshSide, n netNode) judgem
 	}
 	var j judgement
 	for _, a := range n.addrs {
-		o := change.Operator{User: "root", Address: a.String(), Local: nodeLocal(c, a.Is4()), Port: sshPort(before)}
+		o := change.Operator{User: "root", Address: a.String(), Local: ofFamily(own, a), Port: sshPort(before)}
 		if j = after.nodeLogin(n, o); j.ok {
 			j = g.ask(c, after, o, a)
 		}
@@ -128,18 +130,10 @@ func number(text string) int {
 	return n
 }
 
-// nodeLocal is the address by which the nodes know this one.
-func nodeLocal(c change.Case, four bool) string {
-	cluster, err := inventory.Read(c.After, 0)
-	if err != nil {
-		return ""
-	}
-	n, ok := cluster.Node(cluster.Here)
-	if !ok {
-		return ""
-	}
-	for _, text := range append(slices.Clone(n.Named), n.Addresses...) {
-		if a, ok := unmapped(text); ok && a.Is4() == four {
+// ofFamily is the first address of the family of another, as text; empty when there is none.
+func ofFamily(list []netip.Addr, like netip.Addr) string {
+	for _, a := range list {
+		if a.Is4() == like.Is4() {
 			return a.String()
 		}
 	}

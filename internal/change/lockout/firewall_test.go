@@ -175,6 +175,8 @@ func TestProxy(t *testing.T) {
 	t.Run("a node", func(t *testing.T) {
 		v := proxyGuard{}.Judge(caseOf(cluster(nil), files{name: "ALLOW_FROM=\"10.0.0.0/24\"\nDENY_FROM=\"all\"\n"}))
 		no("10.1.0.2, an address of the node pve2").check(t, v)
+		v = proxyGuard{}.Judge(caseOf(cluster(nil), files{name: "LISTEN_IP=\"192.0.2.1\"\n"}))
+		no("root@pve2 connects to 10.0.0.1").check(t, v)
 		v = proxyGuard{}.Judge(caseOf(cluster(nil), files{name: "ALLOW_FROM=\"10.0.0.0/8\"\nDENY_FROM=\"all\"\n"}))
 		yes("the node reaches the API").check(t, v)
 	})

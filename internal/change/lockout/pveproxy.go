@@ -30,12 +30,16 @@ func (proxyGuard) Judge(c change.Case) []change.Verdict {
 	for _, o := range c.Operators {
 		out = append(out, proxyOperator(c, before, after, beforeErr, o).verdict("pveproxy", o.Words()))
 	}
-	nodes, err := otherNodes(c.After)
+	nodes, own, err := otherNodes(c.After)
 	if err != nil {
 		return append(out, refuse("the other nodes of the cluster cannot be told: %v", err).verdict("pveproxy", "root@cluster"))
 	}
 	for _, n := range nodes {
-		out = append(out, proxyNode(c, before, after, beforeErr, n).verdict("pveproxy", "root@"+n.name))
+		j := nodeListens(c, before, after, n, own)
+		if j.ok {
+			j = proxyNode(before, after, beforeErr, n)
+		}
+		out = append(out, j.verdict("pveproxy", "root@"+n.name))
 	}
 	return out
 }
@@ -143,16 +147,23 @@ func listens(c change.Case, before, after *proxycfg.Config, o change.Operator, a
 	return judgement{ok: true}
 }
 
+// nodeListens asks LISTEN_IP for another node, which connects to the address that this one's name stands for.
+func nodeListens(c change.Case, before, after *proxycfg.Config, n netNode, own []netip.Addr) judgement {
+	for _, a := range n.addrs {
+		peer := change.Operator{User: "root", Address: n.name, Local: ofFamily(own, a)}
+		if j := listens(c, before, after, peer, a); !j.ok {
+			return j
+		}
+	}
+	return judgement{ok: true}
+}
+
 // proxyNode judges whether another node still reaches the API: the web interface of each node asks the others.
-func proxyNode(c change.Case, before, after *proxycfg.Config, beforeErr error, n netNode) judgement {
+func proxyNode(before, after *proxycfg.Config, beforeErr error, n netNode) judgement {
 	if len(n.addrs) == 0 {
 		return refuse("no address of the node %s is known", n.name).adding("its name to /etc/hosts")
 	}
 	for _, a := range n.addrs {
-		peer := change.Operator{User: "root", Address: n.name, Local: nodeLocal(c, a.Is4())}
-		if j := listens(c, before, after, peer, a); !j.ok {
-			return j
-		}
 		if after.Allowed(a) {
 			continue
 		}
