@@ -122,7 +122,7 @@ func (d *Draft) Write(name string, content []byte, mode uint32) error {
 		if err := d.parents(real); err != nil {
 			return err
 		}
-		n = d.fresh(host.Regular, mode)
+		n = d.clustered(real, d.fresh(host.Regular, mode))
 		if err := d.describe(real, mode, 0o644); err != nil {
 			return err
 		}
@@ -141,6 +141,24 @@ func (d *Draft) fresh(t host.FileType, mode uint32) host.Node {
 	if d.Target.Kind == "dir" {
 		n.UID, n.GID = -1, -1
 	}
+	return n
+}
+
+// clustered gives what is new on the cluster file system of a host that runs the mode and owner that the file system will give
+// it (pmxcfs: 0640 and 0755 of root and www-data, without rights for the group below priv), so that what is found there later
+// is what was planned.
+func (d *Draft) clustered(real string, n host.Node) host.Node {
+	if d.Target.Kind == "dir" || !strings.HasPrefix(real, "/etc/pve/") {
+		return n
+	}
+	n.Mode = 0o640
+	if n.Type == host.Dir {
+		n.Mode = 0o755
+	}
+	if strings.HasPrefix(real+"/", "/etc/pve/priv/") {
+		n.Mode &= 0o700
+	}
+	n.GID, _ = wellKnown("www-data")
 	return n
 }
 
@@ -166,7 +184,7 @@ func (d *Draft) Mkdir(name string, mode uint32) error {
 	if err := d.describe(real, mode, 0o755); err != nil {
 		return err
 	}
-	return d.put(real, d.fresh(host.Dir, mode))
+	return d.put(real, d.clustered(real, d.fresh(host.Dir, mode)))
 }
 
 // describe lets the description of a copy tell the mode of something new, when it is not the one that goes without saying.

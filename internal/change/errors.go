@@ -76,7 +76,15 @@ func (e *DamageError) Error() string {
 	if len(e.Paths) > 0 {
 		s += "; it concerns " + list(e.Paths, 20)
 	}
-	return s + "; every file of the record was kept"
+	return s + "; every file of the record was kept; move " + e.dir() + " to another place to go on without it"
+}
+
+// dir is the directory of the record.
+func (d Damage) dir() string {
+	if i := strings.LastIndex(d.File, "/"+d.ID+"/"); i >= 0 {
+		return d.File[:i+len(d.ID)+1]
+	}
+	return d.File
 }
 
 // list says at most n of some words.
