@@ -35,7 +35,7 @@ session       required   pam_env.so readenv=1
 `
 
 func TestPAM(t *testing.T) {
-	const wheel = "auth\trequired\tpam_wheel.so\tuse_uid\tgroup=sudo"
+	const wheel = "auth\trequired\tpam_wheel.so use_uid group=sudo"
 	su := change.Change{Kind: "pam", Section: "su", Set: map[string]string{"pam_wheel.so": "auth required pam_wheel.so use_uid group=sudo"}}
 	nullok := change.Change{Kind: "pam", Section: "*", Set: map[string]string{"pam_unix.so": "-nullok"}}
 	yescrypt := change.Change{Kind: "pam", Section: "common-password", Set: map[string]string{"pam_unix.so": "+yescrypt"}}

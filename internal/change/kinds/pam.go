@@ -90,7 +90,7 @@ func wanted(module, value string) (stackEdit, error) {
 		if len(words) < 3 || words[2] != module {
 			return stackEdit{}, change.Cannot("%.80q is no line of PAM for %.40s: type, control and module are wanted", value, module)
 		}
-		return stackEdit{module: module, line: strings.Join(words, "\t")}, nil
+		return stackEdit{module: module, line: strings.TrimSpace(strings.Join(words[:3], "\t") + " " + strings.Join(words[3:], " "))}, nil
 	}
 	return stackEdit{module: module, words: func(args []string) []string {
 		for _, w := range words {
