@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/change/session"
@@ -195,5 +199,99 @@ func TestShortTime(t *testing.T) {
 		if got := shortTime(d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
+	}
+}
+
+// pty opens a terminal: what is written to the first is typed on the second.
+func pty(t *testing.T) (keyboard, terminal *os.File) {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("NOT CHECKED: this system gives no terminals: %v", err)
+	}
+	t.Cleanup(func() { keyboard.Close() })
+	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Skipf("NOT CHECKED: this system unlocks no terminals: %v", err)
+	}
+	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("NOT CHECKED: this system has no /dev/pts: %v", err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	return keyboard, terminal
+}
+
+// prompted types an answer once the prompt is there; it is made of what was shown.
+type prompted struct {
+	bytes.Buffer
+	answer func(shown string) string
+	keys   *os.File
+}
+
+func (p *prompted) Write(b []byte) (int, error) {
+	n, err := p.Buffer.Write(b)
+	if s := p.answer(p.String()); s != "" {
+		if _, werr := p.keys.WriteString(s); werr != nil {
+			return n, werr
+		}
+	}
+	return n, err
+}
+
+func TestCodeIsTyped(t *testing.T) {
+	console := session.Connection{Kind: session.Console, TTY: "tty1", BootID: "b", Ticks: 1}
+	code := regexp.MustCompile(`type ([A-Z0-9]{6}) within 1m0s: $`)
+	for name, tt := range map[string]struct {
+		answer func(code string) string
+		new    bool
+	}{
+		"the code":               {func(c string) string { return c + "\n" }, true},
+		"the code in small":      {func(c string) string { return " " + strings.ToLower(c) + "\n" }, true},
+		"another code":           {func(c string) string { return "AAAAAA\n" }, false},
+		"nothing":                {func(c string) string { return "\n" }, false},
+		"a part":                 {func(c string) string { return c[:5] + "\n" }, false},
+		"the end of the session": {func(c string) string { return "\x04" }, false},
+	} {
+		keys, term := pty(t)
+		shown := &prompted{keys: keys, answer: func(s string) string {
+			if m := code.FindStringSubmatch(s); m != nil {
+				return tt.answer(m[1])
+			}
+			return ""
+		}}
+		a := &app{in: term, out: &bytes.Buffer{}, err: shown, now: time.Now, env: func(string) string { return "" }}
+		got, err := a.proof(console, change.Transaction{ID: "x", BootID: "b", Ticks: 100})
+		var e *exitError
+		if got.New != tt.new || (err == nil) != tt.new || err != nil && (!errors.As(err, &e) || e.code != ExitRefused) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+func TestAgree(t *testing.T) {
+	for answer, want := range map[string]bool{"y\n": true, "YES\n": true, "n\n": false, "\n": false, "yep\n": false, "\x04": false} {
+		keys, term := pty(t)
+		shown := &prompted{keys: keys, answer: func(s string) string {
+			if strings.HasSuffix(s, "[y/N] ") {
+				return answer
+			}
+			return ""
+		}}
+		a := &app{in: term, out: &bytes.Buffer{}, err: shown, now: time.Now, env: func(string) string { return "" }}
+		if err := a.agree("Apply?", false); (err == nil) != want {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+	a := &app{in: strings.NewReader("y\n"), err: &bytes.Buffer{}}
+	var e *exitError
+	if err := a.agree("Apply?", false); !errors.As(err, &e) || e.code != ExitUsage {
+		t.Errorf("without a terminal: %v", err)
+	}
+	if err := a.agree("Apply?", true); err != nil {
+		t.Error(err)
 	}
 }
