@@ -37,7 +37,7 @@ const sshTwoNodes = "totem {\n  version: 2\n}\nnodelist {\n  node {\n    name: p
 
 func sshdHost(main, version string, more map[string]string) map[string]string {
 	files := map[string]string{"etc/ssh/sshd_config": main, "var/lib/dpkg/status": dpkgWith(version), "etc/hostname": "pve1\n",
-		"etc/hosts": "127.0.0.1 localhost\n10.1.0.1 pve1\n10.1.0.2 pve2.example pve2\n",
+		"etc/hosts":  "127.0.0.1 localhost\n10.1.0.1 pve1\n10.1.0.2 pve2.example pve2\n",
 		"etc/passwd": "root:x:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/bash\n", "etc/group": "root:x:0:\nann:x:1000:\nsudo:x:27:ann\nops:x:1001:ann\n"}
 	for k, v := range more {
 		files[k] = v
@@ -232,6 +232,29 @@ func FuzzEditDropIn(f *testing.F) {
 		once := editDropIn(text, match, true, set)
 		if again := editDropIn(once, match, true, set); again != once {
 			t.Errorf("%q, then %q", once, again)
+		}
+	})
+}
+
+func FuzzSSHD(f *testing.F) {
+	for _, s := range append(hostile(), sshdMain12, "MaxStartups\x005\nMaxStartups 9\n", "AcceptEnv \"A\" B # c\r\n", "Match all\nMaxStartups 3", "include \"/etc/ssh/sshd_config.d/*.conf\"\nAcceptEnv=A") {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, files := range []map[string]string{sshdHost(string(b), status12, nil),
+			sshdHost(sshdMain12, status12, map[string]string{"etc/ssh/sshd_config.d/50-x.conf": string(b), "etc/corosync/corosync.conf": string(b), "etc/hosts": string(b)})} {
+			d := newBench(t, false, files).draft(t)
+			c := sshdChange("", "MaxStartups", "10:30:60", "AcceptEnv", "A", "X11Forwarding", "no")
+			if err := sshdSettings(d, c); err != nil {
+				if !isCannot(err) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			once := draftText(t, d)
+			if err := sshdSettings(d, c); err != nil || draftText(t, d) != once {
+				t.Errorf("a second time: %v", err)
+			}
 		}
 	})
 }
