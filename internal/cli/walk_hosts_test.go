@@ -68,7 +68,7 @@ func walkHost(t *testing.T, example string) {
 	for id, x := range statuses() {
 		was := first[id].Status
 		switch {
-		case slices.Contains(repaired, id) && x.Status != posture.Pass && x.Status != posture.NotApplicable && !slices.Contains(hostRecorded(), id):
+		case slices.Contains(repaired, id) && x.Status != posture.Pass && x.Status != posture.NotApplicable && !slices.Contains(hostRest(), id):
 			t.Errorf("%s is %s after it was repaired: %s", id, x.Status, x.Reason)
 		case was == posture.Pass && x.Status != posture.Pass && x.Status != posture.NotApplicable:
 			t.Errorf("%s passed before, and is %s: %s", id, x.Status, x.Reason)
@@ -101,8 +101,14 @@ func repairedBy(p *change.Plan) []string {
 	return out
 }
 
-// hostRecorded are the controls whose verdict on a sample host rests on recorded output of commands, or on what only a start of the
-// host changes.
+// hostRest are the controls of which a sample host leaves a rest to a person, to a start of the host, or to what its copy lacks.
 //
 // table: controls
-func hostRecorded() []string { return []string{} }
+func hostRest() []string {
+	return []string{
+		"ACC-10",  // an old hash of a password stays until its owner sets it anew
+		"BOOT-17", // a copy without /etc/shadow does not tell whether root has a password
+		"VM-09",   // a guest that shares its clipboard by SPICE as well gets another display from a person
+		"SVC-14",  // profiles are in force once the host starts with them
+	}
+}

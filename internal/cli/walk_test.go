@@ -127,6 +127,7 @@ func (w walk) fixture(t *testing.T, dir string) {
 	name := w.control.ID + "/" + filepath.Base(dir)
 	root := filepath.Join(t.TempDir(), "root")
 	copyTree(t, dir, root)
+	w.supply(t, name, root)
 	before := treeOf(t, root)
 	f := w.judge(t, root)
 	if f.Status != posture.Fail {
@@ -377,6 +378,63 @@ func installs(c posture.Control) bool {
 	return slices.ContainsFunc(list, func(r posture.Remediation) bool { return r.Kind == "package" })
 }
 
+// walkWith are files beside those of a fixture that its repair needs to see, when the fixture alone is too small for it. A value that
+// begins with "/" is a directory below the fixtures of which everything is added that the fixture lacks.
+//
+// table: files, or other fixtures, by control or fixture
+func walkWith() map[string]map[string]string {
+	second := map[string]string{"": "/SSH-31/pass"} // the second way in
+	return map[string]map[string]string{
+		"SSH-01": second, "SSH-02": second, "SSH-29": second,
+		"SSH-17":       {"": "/SSH-17/pass"},
+		"SYS-25":       {"etc/network/interfaces": "auto lo\niface lo inet loopback\n"},
+		"BOOT-09/fail": {"etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"},
+		"BOOT-12":      {"proc/cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\n", "etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"},
+	}
+}
+
+// supply adds the files of walkWith.
+func (w walk) supply(t *testing.T, name, root string) {
+	t.Helper()
+	for _, key := range []string{w.control.ID, name} {
+		for file, text := range walkWith()[key] {
+			if file == "" {
+				other := filepath.Join(t.TempDir(), "other")
+				copyTree(t, filepath.Join(catalogueDir, "testdata", text), other)
+				lack(t, other, root)
+				continue
+			}
+			at := filepath.Join(root, file)
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// lack moves to a directory what it lacks of another.
+func lack(t *testing.T, from, to string) {
+	t.Helper()
+	for name, text := range treeOf(t, from) {
+		if strings.HasPrefix(text, "d") {
+			continue
+		}
+		at := filepath.Join(to, name)
+		if _, err := os.Lstat(at); err == nil {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(from, name), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // leftOut is why a fixture is left out: what the plan says of it contains reason.
 type leftOut struct{ reason, because string }
 
@@ -385,22 +443,33 @@ type leftOut struct{ reason, because string }
 // table: fixture to reason
 func walkOmissions() map[string]leftOut {
 	return map[string]leftOut{
-		"ACC-07/fail-absent":   {"accounts.pam.faillock.active", "the order of a PAM stack is for a person to say"},
-		"ACC-10/fail-old-hash": {"set already", "only its owner can set a password anew"},
-		"ACC-12/fail-root":     {"root_restricted", "what was built on root's umask cannot be read"},
-		"BOOT-17/fail-forced":  {"set already", "who forced the shell open is for a person to find out"},
-		"BOOT-17/fail-locked":  {"set already", "a password of root is for a person to choose"},
-		"SSH-28/fail":          {"set already", "a unit is not restarted in a copy"},
-		"SVC-09/fail-used":     {"services.spice_guests", "guests use what would be switched off"},
-		"SVC-18/fail-vzdump":   {"vzdump_tmpdir", "where vzdump shall unpack is for the administrator to say"},
-		"BAN-01/fail-two":      {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
-		"BAN-08/fail-cluster":  {"a person has to do this", "fail2ban cannot share bans"},
-		"WEB-10/fail-expired":  {"days_left", "a new certificate needs an authority outside of the host"},
-		"FW-05/fail-stopped":   {"service_off", "a unit is not started in a copy"},
-		"FW-06/fail":           {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-06/fail-public":    {"needs a value", "which of the wide networks go is for the administrator to say"},
-		"FW-18/fail-ipfilter":  {"needs a value", "the addresses of a guest stand in no configuration"},
-		"FW-18/fail-nftables":  {"needs a value", "the addresses of a guest stand in no configuration"},
+		"ACC-07/fail-absent":         {"accounts.pam.faillock.active", "the order of a PAM stack is for a person to say"},
+		"ACC-10/fail-old-hash":       {"set already", "only its owner can set a password anew"},
+		"ACC-12/fail-root":           {"root_restricted", "what was built on root's umask cannot be read"},
+		"BOOT-17/fail-forced":        {"set already", "who forced the shell open is for a person to find out"},
+		"BOOT-17/fail-locked":        {"set already", "a password of root is for a person to choose"},
+		"BOOT-01/fail":               {"there is no /etc/castellan/grub-password", "a password is for a person to choose"},
+		"BOOT-01/fail-plain":         {"there is no /etc/castellan/grub-password", "a password is for a person to choose"},
+		"BOOT-01/fail-packaged":      {"there is no /etc/castellan/grub-password", "a password is for a person to choose"},
+		"BOOT-02/fail":               {"there is no /etc/grub.d/10_linux", "Debian's script is not in the copy; change/kinds tests it with one"},
+		"BOOT-02/fail-submenu":       {"e.unrestricted", "which words of the administrator's script go is for a person to say"},
+		"BOOT-02/fail-recovery":      {"e.unrestricted", "which words of the administrator's script go is for a person to say"},
+		"BOOT-10/fail-source":        {"kernel.microcode_source", "a package source is for the administrator to choose"},
+		"SYS-37/fail-namespaces":     {"remove that line first", "a line of the administrator's own, which says something else as well"},
+		"SYS-38/fail-firewall-blind": {"sysctl.bridge_firewall", "who filters bridges needs the other value"},
+		"SYS-40/fail-needed":         {"set already", "a module that is needed is not blocked; the line that blocks it is the administrator's"},
+		"SSH-02/fail":                {"remove it there if it is not meant to be an exception", "an exception of the administrator's own"},
+		"SSH-28/fail":                {"set already", "a unit is not restarted in a copy"},
+		"SVC-09/fail-used":           {"services.spice_guests", "guests use what would be switched off"},
+		"SVC-18/fail-vzdump":         {"vzdump_tmpdir", "where vzdump shall unpack is for the administrator to say"},
+		"BAN-01/fail-two":            {"size(bans.engines) < 2", "which of two engines stays is for a person to say"},
+		"BAN-08/fail-cluster":        {"a person has to do this", "fail2ban cannot share bans"},
+		"WEB-10/fail-expired":        {"days_left", "a new certificate needs an authority outside of the host"},
+		"FW-05/fail-stopped":         {"service_off", "a unit is not started in a copy"},
+		"FW-06/fail":                 {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-06/fail-public":          {"needs a value", "which of the wide networks go is for the administrator to say"},
+		"FW-18/fail-ipfilter":        {"needs a value", "the addresses of a guest stand in no configuration"},
+		"FW-18/fail-nftables":        {"needs a value", "the addresses of a guest stand in no configuration"},
 	}
 }
 
@@ -435,6 +504,9 @@ func walkRecorded() map[string]proof {
 		"ACC-05/fail-nopasswd":   {"who has NOPASSWD may have no password", map[string]string{"/etc/sudoers.d/castellan": "Defaults "}},
 		"SVC-15/fail-not-loaded": {"the rules in force are recorded output", map[string]string{"/etc/audit/rules.d/50-castellan.rules": "-w /etc/pve -p wa"}},
 		"UPD-13/fail-errors":     {"the last run stands in a log", map[string]string{"/etc/apt/apt.conf.d/99castellan": "Unattended-Upgrade::MailReport"}},
+		"SYS-40/fail-loaded":     {"a module is not taken out of a kernel that runs", map[string]string{"/etc/modprobe.d/castellan.conf": "blacklist tipc"}},
+		"BOOT-09/fail":           {"an argument of the kernel counts from the next start", map[string]string{"/etc/default/grub": "lockdown=integrity"}},
+		"BOOT-12/fail":           {"an argument of the kernel counts from the next start", map[string]string{"/etc/default/grub": "intel_iommu=on"}},
 		"SVC-11/fail-offset":     {"the clock is off by recorded output", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
 		"SVC-11/fail-stopped":    {"a unit is not started in a copy", map[string]string{"/etc/chrony/conf.d/castellan.conf": "server 192.0.2.123 iburst"}},
 	}
