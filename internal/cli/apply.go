@@ -137,8 +137,12 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 	if err := needRoot(p, "apply"); err != nil {
 		return nil, err
 	}
+	k, err := a.keeper(p, f.state)
+	if err != nil {
+		return nil, err
+	}
 	show, clear := a.stepProgress()
-	e, err := a.engine(p, f.state, show)
+	e, err := a.engine(p, k, f.state, show)
 	if err != nil {
 		return nil, err
 	}

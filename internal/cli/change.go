@@ -146,8 +146,25 @@ func addStateFlag(cmd *cobra.Command, state *string) {
 	cmd.Flags().StringVar(state, "state", defaultState, "`directory` of castellan's own state, where what was before is kept")
 }
 
-// engine returns what changes a target and takes it back. The state directory may be given relative to the present one.
-func (a *app) engine(p *change.Planner, state string, progress func(n, of int, words string)) (*change.Engine, error) {
+// keeper returns what holds the deadlines of a target; nil for a directory, which has none.
+func (a *app) keeper(p *change.Planner, state string) (change.Keeper, error) {
+	if p.Target.Kind == "dir" {
+		return nil, nil
+	}
+	state, err := filepath.Abs(state)
+	if err != nil {
+		return nil, usage("--state: %w", err)
+	}
+	k, err := keeper.New(keeper.Options{Machine: p.Machine, State: state, Binary: ownProgram, Now: a.now})
+	if err != nil {
+		return nil, exit(ExitTarget, err)
+	}
+	return k, nil
+}
+
+// engine returns what changes a target and takes it back; without a planner it only tells what it did. The state directory
+// may be given relative to the present one.
+func (a *app) engine(p *change.Planner, k change.Keeper, state string, progress func(n, of int, words string)) (*change.Engine, error) {
 	state, err := filepath.Abs(state)
 	if err != nil {
 		return nil, usage("--state: %w", err)
@@ -157,10 +174,6 @@ func (a *app) engine(p *change.Planner, state string, progress func(n, of int, w
 		o.Machine, o.Host = p.Machine, p.Host
 	}
 	if p != nil && p.Target.Kind != "dir" {
-		k, err := keeper.New(keeper.Options{Machine: p.Machine, State: state, Binary: ownProgram, Now: a.now})
-		if err != nil {
-			return nil, exit(ExitTarget, err)
-		}
 		o.Keeper, o.Stamp = k, kernelClock
 	}
 	e, err := change.NewEngine(o)

@@ -49,7 +49,7 @@ func first(args []string) string {
 
 // chosen finds a transaction in the record: by its id, or the newest that fits.
 func (a *app) chosen(state, id string, fits func(change.Transaction) bool, none string) (*change.Transaction, error) {
-	e, err := a.engine(nil, state, nil)
+	e, err := a.engine(nil, nil, state, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +93,29 @@ func (a *app) reopened(ctx context.Context, t change.Transaction, state, doing s
 	err = needRoot(p, doing)
 	var e *change.Engine
 	if err == nil {
-		e, err = a.engine(p, state, nil)
+		// What was applied can be taken back in a rescue system too, where no systemd holds a deadline.
+		k, none := a.keeper(p, state)
+		if none != nil {
+			fmt.Fprintf(a.err, "castellan: %v\n", none)
+			k = nil
+		}
+		e, err = a.engine(p, k, state, nil)
 	}
 	if err != nil {
 		closer() //nolint:errcheck // it was only read
 		return nil, nil, err
 	}
 	return e, closer, nil
+}
+
+// disarmed tells of a timer that could not be removed and takes it for no error: the transaction has ended as it should.
+func (a *app) disarmed(err error) error {
+	var d *change.DisarmError
+	if !errors.As(err, &d) {
+		return err
+	}
+	fmt.Fprintf(a.err, "castellan: %v\n", d)
+	return nil
 }
 
 func (a *app) confirm(ctx context.Context, f *confirmFlags, id string) error {
@@ -122,7 +138,7 @@ func (a *app) confirm(ctx context.Context, f *confirmFlags, id string) error {
 	end := a.steady()
 	defer end()
 	done, err := e.Confirm(t.ID, a.actor(conn), o)
-	if err != nil {
+	if err = a.disarmed(err); err != nil {
 		return changeExit(err)
 	}
 	if f.json {

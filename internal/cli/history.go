@@ -30,7 +30,7 @@ Exit codes: 0 fine, 2 wrong usage, 3 the record cannot be read, or is damaged: w
 }
 
 func (a *app) history(state, id string, asJSON bool) error {
-	e, err := a.engine(nil, state, nil)
+	e, err := a.engine(nil, nil, state, nil)
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/host"
 )
 
 type revertFlags struct {
@@ -74,6 +77,7 @@ func (a *app) revert(ctx context.Context, f *revertFlags, id string) error {
 	end := a.steady()
 	defer end()
 	done, err := e.Revert(t.ID, a.actor(a.connection()), change.RevertOptions{SkipConflicts: f.skip})
+	err = a.disarmed(err)
 	if f.json && done != nil {
 		err = errors.Join(err, a.printTransactions([]change.Transaction{*done}, nil))
 	}
@@ -122,5 +126,35 @@ func (a *app) recover(ctx context.Context, f *revertFlags) error {
 	if err == nil && len(done) == 0 {
 		fmt.Fprintln(a.err, "nothing has to be taken back")
 	}
-	return changeExit(err)
+	if err != nil {
+		return changeExit(err)
+	}
+	return a.forgotten(e, f.state)
+}
+
+// forgotten removes units that a killed process left although nothing waits for them any more.
+func (a *app) forgotten(e *change.Engine, state string) error {
+	// Nobody may apply meanwhile: an apply arms its deadline with the lock in its hands.
+	state, err := filepath.Abs(state)
+	if err != nil {
+		return usage("--state: %w", err)
+	}
+	release, err := host.Lock(filepath.Join(state, "lock"), "clearing up after a deadline")
+	if errors.Is(err, host.ErrLocked) {
+		return nil // whoever is at work cares for the units himself
+	}
+	if err != nil {
+		return exit(ExitTarget, err)
+	}
+	defer release()
+	list, damaged, err := e.Transactions()
+	if err != nil || len(damaged) > 0 || slices.ContainsFunc(list, func(t change.Transaction) bool { return t.Host.Kind != "dir" && t.State.Open() }) {
+		return changeExit(err)
+	}
+	l := host.NewLocal()
+	k, err := a.keeper(&change.Planner{Machine: l, Target: l.Describe()}, state)
+	if err != nil {
+		return err
+	}
+	return changeExit(k.Disarm(change.Transaction{ID: "of the past"}))
 }

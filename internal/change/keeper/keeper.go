@@ -259,6 +259,12 @@ func (k *Systemd) Disarm(t change.Transaction) error {
 		failed = append(failed, k.o.Machine.Put(name, host.Node{Type: host.Absent}))
 	}
 	failed = append(failed, k.systemctl("keeper-reload", "daemon-reload"))
+	// Nothing runs the copy any more; that this process may do so keeps nobody from removing its name.
+	dir := path.Join(k.o.State, "bin")
+	failed = append(failed, k.prune(dir, ""))
+	if rest, err := k.o.Machine.List(host.Quote(dir) + "/*"); err == nil && len(rest) == 0 {
+		failed = append(failed, k.o.Machine.Put(dir, host.Node{Type: host.Absent}))
+	}
 	if err := errors.Join(failed...); err != nil {
 		return fail(err)
 	}
