@@ -142,6 +142,10 @@ func (e *guestEdit) one(cfg *guestcfg.Config, key, part, value string) error {
 		set = len(cfg.Current.Raw(key)) > 0
 	}
 	next, do := guestWanted(e.kind, have, set, key, part, value)
+	if do && key == "vga" && part == "clipboard" && value == "" && strings.HasPrefix(pve.ParseProperties(have, "type").Value("type"), "qxl") {
+		// Without clipboard=vnc it is SPICE's agent that shares it (qm(1), VNC clipboard).
+		return change.Cannot("%s has a SPICE display, which shares the clipboard whatever the setting says: give it another (qm set ID --vga virtio), or list it in the parameter allowed", e.title)
+	}
 	if do {
 		e.b = guestcfg.Set(e.kind, e.b, key, next)
 		if !plugged(e.kind, key) {

@@ -26,7 +26,7 @@ func TestGuest(t *testing.T) {
 			map[string]string{"net*.firewall": "1"}},
 		{"another spelling of the same", vm100, "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=yes\n", "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=yes\n", map[string]string{"net*.firewall": "1"}},
 		{"a part goes, and with the last one the setting", vm100, "vga: clipboard=vnc\nname: a\n", "name: a\n", map[string]string{"vga.clipboard": ""}},
-		{"a part goes, the default key stays", vm100, "vga: qxl,clipboard=vnc,memory=32\r\n", "vga: qxl,memory=32\r\n", map[string]string{"vga.clipboard": ""}},
+		{"a part goes, the default key stays", vm100, "vga: std,clipboard=vnc,memory=32\r\n", "vga: std,memory=32\r\n", map[string]string{"vga.clipboard": ""}},
 		{"only what is unsafe goes", vm100, "scsi0: a:vm-1,cache=unsafe,size=1G\nscsi1: a:vm-2,cache=writeback\n", "scsi0: a:vm-1,size=1G\nscsi1: a:vm-2,cache=writeback\n", map[string]string{"scsi*.cache": "!unsafe"}},
 		{"a new setting stands between its neighbours", vm100, "#note\nname: a\nscsihw: lsi\n", "#note\nname: a\nprotection: 1\nscsihw: lsi\n", map[string]string{"protection": "1"}},
 		{"a file without its last line end", vm100, "name: a", "name: a\nprotection: 1\n", map[string]string{"protection": "1"}},
@@ -65,6 +65,7 @@ func TestGuestCannot(t *testing.T) {
 		{"more lines", "name: a\n", "100", "line break", map[string]string{"name": "a\nargs: -x"}},
 		{"it comes back", "kvm: 0\n\n[PENDING]\nkvm: 0\n", "100", "would bring it back", map[string]string{"kvm": ""}},
 		{"it goes", "name: a\n\n[PENDING]\ndelete: protection\n", "100", "waits for the next start", map[string]string{"protection": "1"}},
+		{"SPICE", "vga: qxl,clipboard=vnc\n", "100", "SPICE display", map[string]string{"vga.clipboard": ""}},
 		{"LXC's own", "hostname: a\n", "200", "only taken away", map[string]string{"lxc.cap.drop": "sys_admin"}},
 	} {
 		b := newBench(t, false, map[string]string{vm100: tc.content, ct200: tc.content})
