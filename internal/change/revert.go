@@ -166,6 +166,7 @@ func (w *work) takeBack(b takeBack) error {
 		w.note(nil, "%s was left alone: %s; what it held before is %s", c.path, c.now, w.kept(c.step))
 	}
 	if len(failed) > 0 && !b.skip {
+		w.openDoor(b, todo)
 		// The rest of the host gets its old state all the same.
 		failed = append(failed, w.undoActions(b.boot))
 		return fmt.Errorf("not everything could be put back: %w; castellan revert %s goes on", errors.Join(append(failed, unsaved)...), w.t().ID)
@@ -173,7 +174,7 @@ func (w *work) takeBack(b takeBack) error {
 	for _, err := range failed {
 		w.note(nil, "%v", err)
 	}
-	return w.finish(b, w.undoActions(b.boot), len(failed) > 0)
+	return w.finish(b, errors.Join(w.undoActions(b.boot), w.closeDoor()), len(failed) > 0)
 }
 
 // finish ends a transaction that was taken back as far as possible.

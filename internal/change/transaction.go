@@ -68,6 +68,8 @@ type Transaction struct {
 	Events   []Event  `json:"events"`
 	// Conflicts are the paths that somebody else changed since, and that were left alone.
 	Conflicts []string `json:"conflicts,omitempty"`
+	// Stopped are the units of the firewall that were stopped as a last resort, until its files can be put back.
+	Stopped []string `json:"stopped,omitempty"`
 	// Restart are the settings of the running kernel that it does not let be taken back: the next start does.
 	Restart []string `json:"restart,omitempty"`
 }
