@@ -80,7 +80,8 @@ func sameHost(a, b Host) bool {
 	if a.MachineID != "" || b.MachineID != "" {
 		return a.MachineID == b.MachineID
 	}
-	return a.Target == b.Target && a.Hostname == b.Hostname
+	// Not by the name of the target: it is "local" for who works on the host and ssh://... for who sent us there.
+	return a.Hostname == b.Hostname
 }
 
 // lock keeps two processes from working on one state directory. The second is refused at once.
