@@ -5,7 +5,11 @@ import "strings"
 // SetProperty gives one property of a property string a value and leaves the rest of the text as it is: order, blanks and
 // quotes. An empty value takes the property away. A part without "=" is that of the default key, as in [ParseProperties];
 // of several parts of one key the first is kept, since PVE refuses a second. What holds already is left as it is written, and booleans hold in any spelling.
+// A text with a quote that never ends has no parts, and is left alone.
 func SetProperty(s, key, value, defaultKey string) string {
+	if strings.Count(s, `"`)%2 != 0 {
+		return s
+	}
 	if old, ok := ParseProperties(s, defaultKey).Get(key); ok && value != "" && Same(old, value) || !ok && value == "" {
 		return s
 	}

@@ -66,6 +66,7 @@ func TestGuestCannot(t *testing.T) {
 		{"it comes back", "kvm: 0\n\n[PENDING]\nkvm: 0\n", "100", "would bring it back", map[string]string{"kvm": ""}},
 		{"it goes", "name: a\n\n[PENDING]\ndelete: protection\n", "100", "waits for the next start", map[string]string{"protection": "1"}},
 		{"SPICE", "vga: qxl,clipboard=vnc\n", "100", "SPICE display", map[string]string{"vga.clipboard": ""}},
+		{"a quote without end", "vga: std,clipboard=vnc,x=\"\n", "100", "cannot be taken apart", map[string]string{"vga.clipboard": ""}},
 		{"LXC's own", "hostname: a\n", "200", "only taken away", map[string]string{"lxc.cap.drop": "sys_admin"}},
 	} {
 		b := newBench(t, false, map[string]string{vm100: tc.content, ct200: tc.content})
