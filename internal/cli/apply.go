@@ -199,7 +199,7 @@ func unfinished(e *change.Engine, here change.Host, state string) error {
 	for _, t := range list {
 		same := t.Host.Kind == here.Kind && t.Host.Target == here.Target || here.Kind != "dir" && here.MachineID != "" && t.Host.MachineID == here.MachineID
 		if same && t.State.Open() {
-			return exit(ExitRefused, fmt.Errorf("the transaction %s of this host is unfinished: it %s; castellan confirm %s%s or castellan revert %s%s first",
+			return exit(ExitRefused, fmt.Errorf("the transaction %s of this host is unfinished (%s); castellan confirm %s%s or castellan revert %s%s first",
 				t.ID, stateWords(t.State), t.ID, stateArg(state), t.ID, stateArg(state)))
 		}
 	}

@@ -134,13 +134,13 @@ func (a *app) story(t change.Transaction, state string) {
 func stateWords(s change.State) string {
 	switch s {
 	case change.Applying:
-		return "was interrupted"
+		return "being applied, or interrupted"
 	case change.AwaitingConfirm:
 		return "awaits confirmation"
 	case change.Committed:
 		return "confirmed"
 	case change.Reverting:
-		return "was interrupted while it was taken back"
+		return "being taken back, or interrupted"
 	case change.Reverted:
 		return "taken back"
 	case change.Failed:
