@@ -146,7 +146,7 @@ func (e *guestEdit) one(cfg *guestcfg.Config, key, part, value string) error {
 		// Without clipboard=vnc it is SPICE's agent that shares it (qm(1), VNC clipboard).
 		return change.Cannot("%s has a SPICE display, which shares the clipboard whatever the setting says: give it another (qm set ID --vga virtio), or list it in the parameter allowed", e.title)
 	}
-	if do && set && next == have {
+	if do && part != "" && next == have {
 		return change.Cannot("%s: the value of %s cannot be taken apart; mend it first", e.title, key)
 	}
 	if do {

@@ -39,6 +39,7 @@ func TestGuest(t *testing.T) {
 			"net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1\n\n[PENDING]\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr9,firewall=1\n", map[string]string{"net*.firewall": "1"}},
 		{"what waits and holds already stays", vm100, "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n\n[PENDING]\ndelete: serial0\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1\n",
 			"net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1\n\n[PENDING]\ndelete: serial0\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1\n", map[string]string{"net*.firewall": "1"}},
+		{"empty settings of LXC go", ct200, "hostname: c\nlxc.cap.drop:\nlxc.cap.drop: x\n", "hostname: c\n", map[string]string{"lxc.cap.drop": ""}},
 		{"a secret goes", vm100, "cipassword: FAKE\nciuser: a\n", "ciuser: a\n", map[string]string{"cipassword": ""}},
 	} {
 		b := newBench(t, false, map[string]string{tc.file: tc.before})
