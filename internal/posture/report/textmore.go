@@ -229,6 +229,9 @@ func (t *textReport) next(targets []posture.TargetReport) {
 	if t.o.Verbose {
 		rows = rows[1:]
 	}
+	if len(targets) == 1 && repairable(targets[0]) {
+		rows = append(rows, nextCommand{append(append([]string{"castellan plan"}, args...), "-o plan.json"), "what would repair it"})
+	}
 	t.blank()
 	t.put(strongSpan("Next"))
 	column := 0
@@ -278,4 +281,10 @@ func shellWord(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// repairable reports whether castellan plan takes a target and has something to repair there: bundles and the API are only read.
+func repairable(x posture.TargetReport) bool {
+	return (x.Kind == "local" || x.Kind == "dir" || x.Kind == "ssh") && !strings.HasSuffix(x.Target, ".zst") &&
+		slices.ContainsFunc(x.Findings, func(f posture.Finding) bool { return f.Status == posture.Fail && len(f.Remediation) > 0 })
 }
