@@ -28,6 +28,16 @@ type Draft struct {
 	effects []string
 	reboots []string
 	meta    *metaEdit
+	// undo is what has to be put back when the change that is being drafted cannot be made; nil when none is.
+	undo *undo
+}
+
+// undo holds what was at the paths that one change touched. It is not a copy of the draft: a directory with thousands of machines is
+// drafted in time that grows with them, not with their square.
+type undo struct {
+	nodes map[string]host.Node // of the zero type where nothing was drafted
+	had   map[string]bool
+	notes map[string]*note // nil where there was none
 }
 
 // note is what is known of a path that was drafted.
@@ -291,6 +301,11 @@ func (d *Draft) Attr(name string, mode *uint32, owner string) error {
 
 // put notes a node and who wants it.
 func (d *Draft) put(real string, n host.Node) error {
+	if u := d.undo; u != nil {
+		if _, twice := u.had[real]; !twice {
+			u.nodes[real], u.had[real] = d.Node(real)
+		}
+	}
 	if err := d.Set(real, n); err != nil {
 		return err
 	}
@@ -301,6 +316,11 @@ func (d *Draft) put(real string, n host.Node) error {
 
 func (d *Draft) noteOf(real string) *note {
 	n := d.notes[real]
+	if u := d.undo; u != nil {
+		if _, twice := u.notes[real]; !twice {
+			u.notes[real] = n.clone()
+		}
+	}
 	if n == nil {
 		n = &note{secret: secretPath(real)}
 		d.notes[real] = n
@@ -362,6 +382,8 @@ func SysctlPath(key string) string {
 
 // Do drafts an action; on a target without running services it is left out. The same action is done once. A unit that
 // does not run is not reloaded, restarted or stopped, and one that runs is not started: nothing is done that would have no effect.
+// Nor is a unit started that was not, the last time, because a condition of its own did not hold (systemd.unit(5), Condition...):
+// the start would do nothing again, and the window would never be done. It is tried when the change writes something as well.
 func (d *Draft) Do(a Action) error {
 	if err := a.Valid(); err != nil {
 		return err
@@ -371,11 +393,15 @@ func (d *Draft) Do(a Action) error {
 	}
 	switch a.Verb {
 	case Reload, Restart, Start, Stop:
-		active, err := d.Active(a.Object)
+		active, unmet, err := d.unit(a.Object)
 		if err != nil {
 			return err
 		}
 		if active == (a.Verb == Start) {
+			return nil
+		}
+		if a.Verb == Start && unmet && !d.touched {
+			d.Reboot("%s does not start now, because a condition of it does not hold; systemd tries again at the next start of the host", a.Object)
 			return nil
 		}
 		a.Was = "inactive"
@@ -396,21 +422,34 @@ func (d *Draft) Do(a Action) error {
 
 // Active reports whether a unit runs now. Only live targets can tell.
 func (d *Draft) Active(unit string) (bool, error) {
+	active, _, err := d.unit(unit)
+	return active, err
+}
+
+// unit tells whether a unit runs now, and whether its last start came to nothing for a condition that did not hold.
+func (d *Draft) unit(unit string) (active, unmet bool, err error) {
 	out, err := d.Run(UnitState(unit))
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
+	got := map[string]string{}
 	for _, l := range host.Lines(out.Stdout) {
-		if v, ok := strings.CutPrefix(l, "ActiveState="); ok {
-			return v == "active" || v == "activating" || v == "reloading", nil
+		if name, value, ok := strings.Cut(l, "="); ok {
+			got[name] = value
 		}
 	}
-	return false, fmt.Errorf("systemctl does not tell the state of %s", unit)
+	state, ok := got["ActiveState"]
+	if !ok {
+		return false, false, fmt.Errorf("systemctl does not tell the state of %s", unit)
+	}
+	tried := got["ConditionTimestampMonotonic"] != "" && got["ConditionTimestampMonotonic"] != "0"
+	return state == "active" || state == "activating" || state == "reloading", tried && got["ConditionResult"] == "no", nil
 }
 
 // UnitState is the command that tells the state of a unit.
 func UnitState(unit string) host.Command {
-	return host.Command{Name: "unit-state", Argv: []string{"systemctl", "show", "-p", "ActiveState,LoadState,UnitFileState", "--", unit}}
+	return host.Command{Name: "unit-state", Argv: []string{"systemctl", "show",
+		"-p", "ActiveState,LoadState,UnitFileState,ConditionResult,ConditionTimestampMonotonic", "--", unit}}
 }
 
 // Effect notes a side effect in words: "open sessions keep running; new ones get the new rules".
@@ -427,20 +466,39 @@ func (d *Draft) Reboot(format string, args ...any) {
 	}
 }
 
-// snapshot remembers the draft, so that a change that cannot be made leaves nothing behind.
-func (d *Draft) snapshot() func() {
-	overlay, meta := d.Clone(), d.meta.clone()
-	notes := map[string]note{}
-	for k, v := range d.notes {
-		notes[k] = note{slices.Clone(v.controls), v.secret, v.trial, v.candidate}
+// clone copies a note; that of nothing is nothing.
+func (n *note) clone() *note {
+	if n == nil {
+		return nil
 	}
-	actions, effects, reboots := slices.Clone(d.actions), slices.Clone(d.effects), slices.Clone(d.reboots)
+	c := *n
+	c.controls = slices.Clone(n.controls)
+	return &c
+}
+
+// snapshot remembers the draft from now on, so that a change that cannot be made leaves nothing behind.
+func (d *Draft) snapshot() func() {
+	u := &undo{nodes: map[string]host.Node{}, had: map[string]bool{}, notes: map[string]*note{}}
+	d.undo = u
+	meta, actions := d.meta.clone(), slices.Clone(d.actions)
+	effects, reboots := slices.Clip(d.effects), slices.Clip(d.reboots)
 	return func() {
-		d.Overlay, d.meta, d.actions, d.effects, d.reboots = overlay, meta, actions, effects, reboots
-		d.notes = map[string]*note{}
-		for k, v := range notes {
-			d.notes[k] = &v
+		d.undo = nil
+		for name, had := range u.had {
+			if had {
+				d.Restore(name, u.nodes[name])
+			} else {
+				d.Unset(name)
+			}
 		}
+		for name, n := range u.notes {
+			if n == nil {
+				delete(d.notes, name)
+			} else {
+				d.notes[name] = n
+			}
+		}
+		d.meta, d.actions, d.effects, d.reboots = meta, actions, effects, reboots
 	}
 }
 

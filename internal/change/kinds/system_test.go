@@ -142,6 +142,24 @@ func TestUnitOnHost(t *testing.T) {
 			t.Errorf("%s %s: %q, want %q", tc.unit, tc.state, got, tc.want)
 		}
 	}
+	// What a condition kept from starting is not started again and again; a unit that was never tried, or changes, is tried.
+	for _, tc := range []struct {
+		said, state string
+		starts      bool
+	}{
+		{"ConditionResult=no\nConditionTimestampMonotonic=26558652334\n", "started", false},
+		{"ConditionResult=no\nConditionTimestampMonotonic=0\n", "started", true},
+		{"ConditionResult=yes\nConditionTimestampMonotonic=26558652334\n", "started", true},
+		{"ConditionResult=no\nConditionTimestampMonotonic=26558652334\n", "enabled", true},
+	} {
+		b := newBench(t, true, unitFiles())
+		m := b.planner.Machine.(machine)
+		b.planner.Machine = machine{m.Tree, map[string]host.Output{"unit-state chrony.service": {Stdout: []byte("ActiveState=inactive\n" + tc.said)}}}
+		got := outcome(t, b, change.Change{Kind: "unit", Unit: "chrony.service", State: tc.state})
+		if starts := strings.Contains(got, "start chrony.service"); starts != tc.starts {
+			t.Errorf("chrony.service, %s, of which systemd says %q: %q", tc.state, tc.said, got)
+		}
+	}
 	// Mounted at once, /tmp would hide what running programs keep there.
 	files := unitFiles()
 	files["etc/systemd/system/tmp.mount"] = "[Mount]\nWhat=tmpfs\nWhere=/tmp\n[Install]\nWantedBy=local-fs.target\n"
