@@ -73,6 +73,38 @@ func TestWalk(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(done.counts)) {
 		t.Logf("%4d fixtures: %s", done.counts[k], k)
 	}
+	for _, id := range slices.Sorted(maps.Keys(done.walked)) {
+		why, ok := walkNever()[id]
+		switch {
+		case !done.walked[id] && !ok:
+			t.Errorf("%s: no fixture of it was repaired, and walkNever does not say why", id)
+		case done.walked[id] && ok:
+			t.Errorf("%s is repaired; take it out of walkNever (%s)", id, why)
+		}
+	}
+}
+
+// TestWalkTables finds entries of the tables that nothing uses.
+func TestWalkTables(t *testing.T) {
+	keys := slices.Concat(slices.Collect(maps.Keys(walkOmissions())), slices.Collect(maps.Keys(walkRecorded())), slices.Collect(maps.Keys(walkWith())),
+		slices.Collect(maps.Keys(walkParams())), slices.Collect(maps.Keys(walkNever())))
+	for _, k := range keys {
+		if _, err := os.Stat(filepath.Join(catalogueDir, "testdata", k)); err != nil {
+			t.Errorf("%s is in a table, and there is no such fixture", k)
+		}
+	}
+}
+
+// walkNever are the controls of which no fixture can be repaired in a copy.
+//
+// table: control to reason
+func walkNever() map[string]string {
+	return map[string]string{
+		"BOOT-01": "a password is for a person to choose; change/kinds repairs a host that has one",
+		"BOOT-02": "the script that is changed is Debian's; change/kinds repairs a host with it",
+		"BOOT-10": "packages are not installed into a directory",
+		"SSH-28":  "a unit is not restarted in a copy",
+	}
 }
 
 // repairs reports whether a control has a remediation of any variant.
