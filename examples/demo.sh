@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job on real input: this machine and the sample hosts, summarized, and an HTML report; then the sample cluster of
-# three nodes: what it is judged, three questions about it, and its drawing.
+# three nodes: what it is judged, three questions about it, and its drawing; at last a copy of a sample host is repaired, judged
+# again and taken back.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=./bin/castellan
@@ -35,3 +36,20 @@ echo "\$ castellan pve map --root examples/estate -o dist/estate.svg"
 "$bin" pve map --root examples/estate -o dist/estate.svg
 echo "The drawing:            $PWD/dist/estate.svg"
 echo "What is planted in it:  examples/estate/FAULTS.yaml"
+
+echo
+echo "== a copy of the blog recipe: planned, repaired, judged, taken back"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp -R examples/pve8-blog-recipe "$work/host"
+listing() { (cd "$work/host" && find . -type f -exec sha256sum {} + | sort -k 2); }
+listing >"$work/before"
+"$bin" plan "$work/host" -o "$work/plan.json" >"$work/plan.txt" || true
+tail -n 4 "$work/plan.txt"
+"$bin" scan "$work/host" --fail-on none --format text -q | sed -n '/Score/,+1p'
+"$bin" apply "$work/plan.json" --yes --state "$work/state" 2>/dev/null | head -n 1
+"$bin" scan "$work/host" --fail-on none --format text -q | sed -n '/Score/,+1p'
+"$bin" revert --yes --state "$work/state" 2>/dev/null
+listing >"$work/after"
+cmp "$work/before" "$work/after" && echo "Every file is as it was, byte for byte."
+echo "Read the plan yourself: $bin plan examples/pve8-blog-recipe"
