@@ -101,13 +101,14 @@ func (e *envoy) settle() error {
 	if err := e.shell.Put(e.binary(), 0o700, binary); err != nil {
 		return err
 	}
-	var said bytes.Buffer
-	code, err := e.shell.Run([]string{e.binary(), "--version"}, nil, &said, &said)
+	// Two buffers: both streams are read at the same time.
+	var said, complaint bytes.Buffer
+	code, err := e.shell.Run([]string{e.binary(), "--version"}, nil, &said, &complaint)
 	if err != nil {
 		return err
 	}
 	if code != 0 || !strings.Contains(said.String(), Version()) {
-		return fmt.Errorf("it does not run there (%s); the file system of %s may forbid programs: name another directory with --state", clipped(said.String()), e.state)
+		return fmt.Errorf("it does not run there (%s); the file system of %s may forbid programs: name another directory with --state", clipped(said.String()+" "+complaint.String()), e.state)
 	}
 	return nil
 }

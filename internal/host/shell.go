@@ -65,7 +65,8 @@ func (s *Shell) Close() {
 }
 
 // Run runs a program on the host and returns its exit code. Its arguments reach it as they are; the program is looked up
-// in the usual directories of root. An error means that it is not known how it ended: the connection broke.
+// in the usual directories of root. Both outputs are written at the same time, so they must not be one writer. An error means
+// that it is not known how it ended: the connection broke.
 func (s *Shell) Run(argv []string, in io.Reader, out, errw io.Writer) (int, error) {
 	session, err := s.client.NewSession()
 	if err != nil {
