@@ -20,7 +20,10 @@ import (
 type Change struct {
 	// Control is the id of the control that asks for it.
 	Control string `json:"control"`
-	Kind    string `json:"kind"`
+	// Object is what on the host it is made for, when a control is judged for several: a machine of vSphere. What cannot be made for
+	// one object is left out for that one only. Empty for the host itself.
+	Object string `json:"object,omitempty"`
+	Kind   string `json:"kind"`
 	// Text says it in words.
 	Text string `json:"text,omitempty"`
 	// Lockout is what it may cut: none, session, boot, cluster.

@@ -11,30 +11,36 @@ import (
 // claim is one thing that a change makes so: a place that holds one value at a time, and the value.
 type claim struct{ place, value string }
 
+// subject is a control on one object: what is made or left out as a whole.
+type subject struct{ control, object string }
+
+func (c Change) subject() subject   { return subject{c.Control, c.Object} }
+func (o Omission) subject() subject { return subject{o.Control, o.Object} }
+
 // withoutConflicts leaves out the controls that want another value where one before them has claimed a place. To choose is the
 // administrator's matter: he asks for one of the two.
 func withoutConflicts(changes []Change) ([]Change, []Omission) {
 	type owner struct{ value, control string }
 	taken := map[string]owner{}
-	refused := map[string]Omission{}
-	var order []string
+	refused := map[subject]Omission{}
+	var order []subject
+	of := map[subject][]Change{}
 	for _, c := range changes {
-		if !slices.Contains(order, c.Control) {
-			order = append(order, c.Control)
+		id := c.subject()
+		if of[id] == nil {
+			order = append(order, id)
 		}
+		of[id] = append(of[id], c)
 	}
 	for _, id := range order {
 		mine := map[string]owner{}
-		for _, c := range changes {
-			if c.Control != id {
-				continue
-			}
+		for _, c := range of[id] {
 			for _, x := range claims(c) {
 				if o, ok := taken[x.place]; ok && o.value != x.value {
-					refused[id] = Omission{Control: id, Code: "cannot",
+					refused[id] = Omission{Control: id.control, Object: id.object, Code: "cannot",
 						Reason: fmt.Sprintf("%s wants another value for %s (%s, not %s); choose one of them with --control", o.control, x.place, shown(o.value), shown(x.value))}
 				}
-				mine[x.place] = owner{x.value, id}
+				mine[x.place] = owner{x.value, id.control}
 			}
 		}
 		if _, no := refused[id]; !no {
@@ -51,7 +57,7 @@ func withoutConflicts(changes []Change) ([]Change, []Omission) {
 			omissions = append(omissions, o)
 		}
 	}
-	return slices.DeleteFunc(changes, func(c Change) bool { _, ok := refused[c.Control]; return ok }), omissions
+	return slices.DeleteFunc(changes, func(c Change) bool { _, ok := refused[c.subject()]; return ok }), omissions
 }
 
 // shown is a value as a message shows it.

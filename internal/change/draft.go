@@ -32,14 +32,6 @@ type Draft struct {
 	undo *undo
 }
 
-// undo holds what was at the paths that one change touched. It is not a copy of the draft: a directory with thousands of machines is
-// drafted in time that grows with them, not with their square.
-type undo struct {
-	nodes map[string]host.Node // of the zero type where nothing was drafted
-	had   map[string]bool
-	notes map[string]*note // nil where there was none
-}
-
 // note is what is known of a path that was drafted.
 type note struct {
 	controls []string
@@ -301,11 +293,7 @@ func (d *Draft) Attr(name string, mode *uint32, owner string) error {
 
 // put notes a node and who wants it.
 func (d *Draft) put(real string, n host.Node) error {
-	if u := d.undo; u != nil {
-		if _, twice := u.had[real]; !twice {
-			u.nodes[real], u.had[real] = d.Node(real)
-		}
-	}
+	d.undo.rememberNode(d, real)
 	if err := d.Set(real, n); err != nil {
 		return err
 	}
@@ -316,11 +304,7 @@ func (d *Draft) put(real string, n host.Node) error {
 
 func (d *Draft) noteOf(real string) *note {
 	n := d.notes[real]
-	if u := d.undo; u != nil {
-		if _, twice := u.notes[real]; !twice {
-			u.notes[real] = n.clone()
-		}
-	}
+	d.undo.rememberNote(real, n)
 	if n == nil {
 		n = &note{secret: secretPath(real)}
 		d.notes[real] = n
@@ -463,42 +447,6 @@ func (d *Draft) Effect(format string, args ...any) {
 func (d *Draft) Reboot(format string, args ...any) {
 	if s := fmt.Sprintf(format, args...); !slices.Contains(d.reboots, s) {
 		d.reboots = append(d.reboots, s)
-	}
-}
-
-// clone copies a note; that of nothing is nothing.
-func (n *note) clone() *note {
-	if n == nil {
-		return nil
-	}
-	c := *n
-	c.controls = slices.Clone(n.controls)
-	return &c
-}
-
-// snapshot remembers the draft from now on, so that a change that cannot be made leaves nothing behind.
-func (d *Draft) snapshot() func() {
-	u := &undo{nodes: map[string]host.Node{}, had: map[string]bool{}, notes: map[string]*note{}}
-	d.undo = u
-	meta, actions := d.meta.clone(), slices.Clone(d.actions)
-	effects, reboots := slices.Clip(d.effects), slices.Clip(d.reboots)
-	return func() {
-		d.undo = nil
-		for name, had := range u.had {
-			if had {
-				d.Restore(name, u.nodes[name])
-			} else {
-				d.Unset(name)
-			}
-		}
-		for name, n := range u.notes {
-			if n == nil {
-				delete(d.notes, name)
-			} else {
-				d.notes[name] = n
-			}
-		}
-		d.meta, d.actions, d.effects, d.reboots = meta, actions, effects, reboots
 	}
 }
 

@@ -65,7 +65,9 @@ type Window struct {
 // Omission is a failing control that the plan leaves as it is.
 type Omission struct {
 	Control string `json:"control"`
-	Title   string `json:"title,omitempty"`
+	// Object is that of the change, empty for the host itself.
+	Object string `json:"object,omitempty"`
+	Title  string `json:"title,omitempty"`
 	// Code is manual, needs, cannot, later, or nothing: its changes hold already.
 	Code   string `json:"code"`
 	Reason string `json:"reason"`
@@ -162,7 +164,9 @@ func (p *Planner) Plan(changes []Change, omitted []Omission) (*Plan, error) {
 			plan.Omitted[i].Title = p.Titles[o.Control]
 		}
 	}
-	slices.SortStableFunc(plan.Omitted, func(a, b Omission) int { return cmp.Compare(a.Control, b.Control) })
+	slices.SortStableFunc(plan.Omitted, func(a, b Omission) int {
+		return cmp.Or(cmp.Compare(a.Control, b.Control), cmp.Compare(a.Object, b.Object))
+	})
 	plan.Digest, err = plan.digest()
 	return plan, err
 }

@@ -68,11 +68,14 @@ func (p *Planner) draft(changes []Change) ([]drafted, []Change, []Omission, erro
 			return windows, changes, omissions, nil
 		}
 		omissions = append(omissions, failed...)
+		codes := map[subject]string{}
+		for _, o := range failed {
+			codes[o.subject()] = o.Code
+		}
 		changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool {
 			// What comes later leaves the part that is made now: the packages.
-			return slices.ContainsFunc(failed, func(o Omission) bool {
-				return o.Control == c.Control && (o.Code != "later" || c.Kind != "package")
-			})
+			code, left := codes[c.subject()]
+			return left && (code != "later" || c.Kind != "package")
 		})
 	}
 }
@@ -82,22 +85,24 @@ func tooEarly(changes []Change, omitted []Omission) []Omission {
 	var out []Omission
 	for _, c := range changes {
 		for _, id := range c.After {
-			i := slices.IndexFunc(omitted, func(o Omission) bool { return o.Control == id })
+			i := slices.IndexFunc(omitted, func(o Omission) bool { return o.Control == id && o.Object == c.Object })
 			if i >= 0 {
-				out = append(out, Omission{Control: c.Control, Code: "needs", Reason: id + " comes first, and is left out: " + omitted[i].Reason})
+				out = append(out, Omission{Control: c.Control, Object: c.Object, Code: "needs", Reason: id + " comes first, and is left out: " + omitted[i].Reason})
 			}
 		}
 	}
 	return out
 }
 
-// merged joins the omissions of one control: what cannot be made outweighs what comes later.
+// merged joins the omissions of one control on one object: what cannot be made outweighs what comes later.
 func merged(list []Omission) []Omission {
 	var out []Omission
+	at := map[subject]int{}
 	for _, o := range list {
-		i := slices.IndexFunc(out, func(x Omission) bool { return x.Control == o.Control })
+		i, ok := at[o.subject()]
 		switch {
-		case i < 0:
+		case !ok:
+			at[o.subject()] = len(out)
 			out = append(out, o)
 		case out[i].Code == "later" && o.Code != "later":
 			out[i] = o
@@ -141,6 +146,7 @@ func (p *Planner) draftOnce(changes []Change) ([]drafted, []Omission, error) {
 func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
 	d.at, d.touched = c, false
 	restore := d.snapshot()
+	defer func() { d.undo = nil }()
 	kind, ok := p.Kinds[c.Kind]
 	err := error(nil)
 	switch {
@@ -168,7 +174,7 @@ func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
 	if errors.As(err, &why) {
 		err = why
 	}
-	return &Omission{Control: c.Control, Code: code, Reason: err.Error()}
+	return &Omission{Control: c.Control, Object: c.Object, Code: code, Reason: err.Error()}
 }
 
 // credit notes a control at the steps that already do what it asks for, because another control asks for the same.
@@ -216,7 +222,7 @@ func idle(changes []Change, windows []Window) []Omission {
 	var out []Omission
 	for _, c := range changes {
 		if !slices.ContainsFunc(windows, func(w Window) bool { return slices.Contains(w.Controls, c.Control) }) {
-			out = append(out, Omission{Control: c.Control, Code: "nothing", Reason: "what it would set is set already"})
+			out = append(out, Omission{Control: c.Control, Object: c.Object, Code: "nothing", Reason: "what it would set is set already"})
 		}
 	}
 	return merged(out)

@@ -143,8 +143,11 @@ func (o *Overlay) Drafted(name string) (Node, bool) {
 	}
 }
 
-// Clone returns an independent overlay of the same base with the same replacements.
-func (o *Overlay) Clone() *Overlay { return &Overlay{base: o.base, nodes: maps.Clone(o.nodes)} }
+// Unset shows again what the base has at a path given without links, Restore puts back there what [Overlay.Node] gave.
+func (o *Overlay) Unset(name string) { delete(o.nodes, name) }
+
+// Restore puts back what was set at a path given without links.
+func (o *Overlay) Restore(name string, n Node) { o.nodes[name] = n }
 
 // gone reports whether a path lies below something that was removed or is no directory any more, or that is a directory only now.
 func (o *Overlay) gone(name string) bool {

@@ -167,12 +167,20 @@ func TestOverlayOfOverlay(t *testing.T) {
 	if got := o.Changed(); !slices.Equal(got, []string{"/etc/b", "/etc/c"}) {
 		t.Error(got)
 	}
-	c := o.Clone()
-	if err := c.Set("/etc/d", file("")); err != nil {
+	old, _ := o.Node("/etc/c")
+	if err := o.Set("/etc/c", file("9")); err != nil {
 		t.Fatal(err)
 	}
+	if err := o.Set("/etc/d", file("")); err != nil {
+		t.Fatal(err)
+	}
+	o.Restore("/etc/c", old)
+	o.Unset("/etc/d")
+	if b, err := o.ReadFile("/etc/c"); string(b) != "5" {
+		t.Errorf("%q, %v was put back", b, err)
+	}
 	if _, err := o.Stat("/etc/d"); !host.NotExist(err) {
-		t.Errorf("a clone is not independent: %v", err)
+		t.Errorf("what was set is still there: %v", err)
 	}
 }
 
