@@ -205,7 +205,7 @@ func needRoot(p *change.Planner, doing string) error {
 	if p.Target.Root {
 		return nil
 	}
-	return exit(ExitTarget, fmt.Errorf("%s on this machine needs root: sudo castellan %s ...", doing, doing))
+	return exit(ExitTarget, fmt.Errorf("%s on this machine needs root: run it with sudo", doing))
 }
 
 // changeExit gives an error of the engine its exit code.

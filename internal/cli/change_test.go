@@ -118,7 +118,7 @@ func TestApplyToThisMachine(t *testing.T) {
 		t.Errorf("a deadline of zero: %d %s", code, text)
 	}
 	if os.Geteuid() != 0 {
-		if code, text := run(here(t, nil)); code != ExitTarget || !strings.Contains(text, "needs root: sudo castellan apply") {
+		if code, text := run(here(t, nil)); code != ExitTarget || !strings.Contains(text, "needs root: run it with sudo") {
 			t.Errorf("not root: %d %s", code, text)
 		}
 	}

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -409,7 +408,7 @@ func FuzzPaths(f *testing.F) {
 				}
 			}
 			if strings.ContainsAny(strings.ReplaceAll(file.content, "\n", ""), "\x00\r") {
-				t.Error(fmt.Sprintf("%q", file.content))
+				t.Errorf("%q", file.content)
 			}
 		}
 	})

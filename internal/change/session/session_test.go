@@ -24,7 +24,7 @@ type proc struct {
 }
 
 const (
-	pts0 = 136<<8 | 0
+	pts0 = 136 << 8
 	pts3 = 136<<8 | 3
 	tty1 = 4<<8 | 1
 	ttyS = 4<<8 | 64
