@@ -25,7 +25,9 @@ type planFlags struct {
 	changes, findings, severity string
 	output                      string
 	// machine is the .vmx file that is planned for, empty for hosts.
-	machine             string
+	machine string
+	// machineRuns lets it be changed although it seems to run.
+	machineRuns         bool
 	json, full, console bool
 }
 
@@ -217,7 +219,7 @@ func (f *planFlags) make(p *change.Planner) (*madePlan, error) {
 func (f *planFlags) changesFor(p *change.Planner, judge *posture.Judge, facts *posture.Facts, findings []posture.Finding, want posture.Wanted) ([]change.Change, []change.Omission, error) {
 	changes, omitted := judge.Changes(facts, findings, want)
 	if f.machine != "" {
-		placeVMX(changes, "/"+filepath.Base(f.machine))
+		placeVMX(changes, "/"+filepath.Base(f.machine), f.machineRuns)
 		return changes, omitted, nil
 	}
 	then, err := p.After(changes)

@@ -27,7 +27,7 @@ func (a *app) vmxCommand() *cobra.Command {
 Where a setting is absent, ESXi 7 and later are safe for most of them. The profile vmx-explicit wants every setting written
 down, as older benchmarks do, and vmx-legacy judges what only old hosts, Workstation and Fusion have.`,
 	}
-	cmd.AddCommand(a.vmxScanCommand())
+	cmd.AddCommand(a.vmxScanCommand(), a.vmxFixCommand())
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/change/kinds"
 	"github.com/castellan-project/castellan/internal/posture"
 	"github.com/castellan-project/castellan/internal/posture/collect"
 	"github.com/castellan-project/castellan/internal/vmx"
@@ -44,11 +45,15 @@ func vmxFacts(name string, now time.Time) (*posture.Facts, error) {
 	return collect.VMX(name, filepath.Base(name), file.Machine(), file.Problems(), now), nil
 }
 
-// placeVMX says to the changes of a virtual machine which file they are made in, by its path on the target.
-func placeVMX(changes []change.Change, file string) {
+// placeVMX says to the changes of a virtual machine which file they are made in, by its path on the target, and whether that
+// file may be changed although its machine seems to run.
+func placeVMX(changes []change.Change, file string, running bool) {
 	for i := range changes {
 		if changes[i].Kind == "vmx" {
 			changes[i].Path = file
+			if running {
+				changes[i].Options = kinds.VMXRunning
+			}
 		}
 	}
 }

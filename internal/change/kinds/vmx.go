@@ -10,14 +10,14 @@ import (
 	"github.com/castellan-project/castellan/internal/vmx"
 )
 
-// vmxRunning in Options lets the file of a running machine be changed.
-const vmxRunning = "running"
+// VMXRunning in the Options of a change lets the file of a machine that seems to run be changed.
+const VMXRunning = "running"
 
 // vmxKeys sets keys in the .vmx file of a VMware virtual machine; an empty value removes the key. The spelling, spacing and
 // encoding of the file stay. The file of a running machine is not changed, because its hypervisor holds it and writes it anew:
 // it is recognised by its lock, NAME.vmx.lck, which ESXi and Workstation put beside it.
 func vmxKeys(d *change.Draft, c change.Change) error {
-	if c.Options != vmxRunning {
+	if c.Options != VMXRunning {
 		if _, err := host.Lstat(d, c.Path+".lck"); !host.NotExist(err) {
 			return change.Cannot("%s is in use: %s.lck lies beside it; power the machine off first", path.Base(c.Path), path.Base(c.Path))
 		}
