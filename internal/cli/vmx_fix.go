@@ -228,11 +228,11 @@ func repairable(real, name string, running bool) error {
 	if len(bad) == 0 {
 		return nil
 	}
-	more := ""
-	if n := len(bad) - shownUnread; n > 0 {
-		bad, more = bad[:shownUnread], fmt.Sprintf("\n  and %d more", n)
+	text := ""
+	for _, s := range bad {
+		text += "\n  " + harmless(s)
 	}
-	return exit(ExitTarget, fmt.Errorf("%s has to be mended by hand first, because VMware cannot read it:\n  %s%s", name, harmless(strings.Join(bad, "\n  ")), more))
+	return exit(ExitTarget, fmt.Errorf("%s has to be mended by hand first, because VMware cannot read it:%s", name, text))
 }
 
 // showFix shows what will be done to one file.

@@ -42,7 +42,12 @@ func vmxFacts(name string, now time.Time) (*posture.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return collect.VMX(name, filepath.Base(name), file.Machine(), file.Problems(), now), nil
+	m := file.Machine()
+	if exists(name + ".lck") {
+		running := true
+		m.Running = &running
+	}
+	return collect.VMX(name, filepath.Base(name), m, file.Problems(), now), nil
 }
 
 // placeVMX says to the changes of a virtual machine which file they are made in, by its path on the target, and whether that

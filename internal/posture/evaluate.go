@@ -179,7 +179,7 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 		n = append(n, plural(needRoot, "finding needs", "findings need")+" the rights of root; scan again as root")
 	}
 	if f.Target.Kind == KindVMX {
-		n = append(n, "settings take effect when the machine is powered off and on, not at a restart of the guest")
+		n = append(n, vmxNotice(f.VMX))
 	} else if !f.Target.Live {
 		n = append(n, "this is a copy, not a running host: running values are what a boot would give")
 	}
@@ -187,6 +187,19 @@ func notices(f *Facts, fs []Finding, r TargetReport) []string {
 		n = append(n, plural(expired, "waiver has", "waivers have")+" expired")
 	}
 	return n
+}
+
+// vmxNotice tells what is configured from what is in effect: settings take effect at a power on (DISA VMCH-80, fix texts).
+func vmxNotice(x VMXFacts) string {
+	switch {
+	case on(x.Pending):
+		return "the machine was changed after it was powered on: what is judged here is in effect only when it is powered off and on"
+	case x.Pending.IsKnown() && on(x.Running):
+		return "the machine was not changed since it was powered on: what is judged here is in effect"
+	case x.Running.IsKnown() && !x.Running.Value:
+		return "the machine is off: what is judged here is in effect when it is powered on"
+	}
+	return "settings take effect when the machine is powered off and on, not at a restart of the guest"
 }
 
 // more is the first of a list and how many there are beside it.

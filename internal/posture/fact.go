@@ -30,7 +30,7 @@ const (
 
 // Problem says why a fact is not known.
 type Problem struct {
-	// Code is one of permission, not-found, malformed, unavailable, timeout, too-large, not-collected, error.
+	// Code is one of permission, not-found, malformed, unavailable, timeout, too-large, encrypted, not-collected, error.
 	Code string `json:"code"`
 	// Text says it in words.
 	Text string `json:"text"`

@@ -2,6 +2,7 @@ package vmx
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,14 +27,14 @@ func Keys() map[string]Key {
 		"shrink_off":    {"isolation.tools.diskShrink.disable", "TRUE", "TRUE"},
 		"wipe_off":      {"isolation.tools.diskWiper.disable", "TRUE", "TRUE"},
 		"gui_enabled":   {"isolation.tools.setGUIOptions.enable", "FALSE", "FALSE"},
-		"setinfo_off":   {"isolation.tools.setinfo.disable", "FALSE", "TRUE"},
-		"setinfo_limit": {"tools.setInfo.sizeLimit", "1048576", "1048576"},
+		"setinfo_off":   {KeySetInfo, "FALSE", "TRUE"},
+		"setinfo_limit": {KeySetInfoLimit, "1048576", "1048576"},
 		"connect_off":   {"isolation.device.connectable.disable", "TRUE", "TRUE"},
 		"edit_off":      {"isolation.device.edit.disable", "TRUE", "TRUE"},
 		"host_info":     {"tools.guestlib.enableHostInfo", "FALSE", "FALSE"},
 		"consoles":      {"RemoteDisplay.maxConnections", "-1", "1"},
 		"vnc":           {"RemoteDisplay.vnc.enabled", "FALSE", "FALSE"},
-		"log_size":      {"log.rotateSize", "2048000", "2048000"},
+		"log_size":      {KeyLogSize, "2048000", "2048000"},
 		"log_keep":      {"log.keepOld", "10", "10"},
 		"salt":          {"sched.mem.pshare.salt", "", ""},
 		"autolock":      {"tools.guest.desktop.autolock", "FALSE", "TRUE"},
@@ -63,6 +64,30 @@ func ObsoleteKeys() map[string]Obsolete {
 	}
 }
 
+// Today gives the line that says today what a line of an older guide means, in the spelling of today, and why when it is another
+// one than key and value are. A key that nobody knows stays as it is.
+func Today(key, value string) (line, why string) {
+	folded := strings.ToLower(key)
+	if o, ok := ObsoleteKeys()[folded]; ok {
+		return o.Today, o.Why
+	}
+	for _, k := range Keys() {
+		if !strings.EqualFold(k.Name, key) {
+			continue
+		}
+		switch truth, ok := Bool(value); {
+		case k.Name == KeyLogSize && value != k.Want:
+			return k.Name + " = " + Quote(k.Want), "logs of " + value + " bytes lose in minutes what an incident needs"
+		case k.Name == KeySetInfo && truth:
+			return k.Name + " = " + Quote("TRUE"), "the guest cannot tell its name and address then; " + KeySetInfoLimit + " limits what it writes instead"
+		case ok && (k.Want == "TRUE" || k.Want == "FALSE"):
+			return k.Name + " = " + Quote(strings.ToUpper(strconv.FormatBool(truth))), ""
+		}
+		return k.Name + " = " + Quote(value), ""
+	}
+	return key + " = " + Quote(value), ""
+}
+
 // Legacy are the switches of features that ESXi 6.7 and later no longer have; they still mean something to Workstation and
 // Fusion. All want TRUE.
 //
@@ -84,6 +109,13 @@ const (
 	KeyVMotion = "migrate.encryptionMode"
 	KeyFT      = "ftcpt.ftEncryptionMode"
 	KeyLogging = "logging"
+)
+
+// Keys of which more is known than a value that is wanted.
+const (
+	KeyLogSize      = "log.rotateSize"
+	KeySetInfo      = "isolation.tools.setinfo.disable"
+	KeySetInfoLimit = "tools.setInfo.sizeLimit"
 )
 
 // Relevant reports whether a key says something about the boundary of a guest: what is planned, shown and journalled of a machine

@@ -159,15 +159,23 @@ func (f *File) parse(raw string, number int) line {
 	}
 	rest := strings.TrimSpace(text[j+1:])
 	if strings.HasPrefix(rest, ">") {
-		value := strings.Trim(strings.TrimSpace(rest[1:]), `"`)
-		return bad(j, key+" = "+Quote(value), "=> is not how a .vmx file parts key and value")
+		value := strings.Trim(strings.TrimSpace(rest[1:]), `"'`)
+		instead, why := Today(key, value)
+		if why != "" {
+			why = "; " + key + ": " + why
+		}
+		return bad(j, instead, "=> is not how a .vmx file parts key and value%s", why)
 	}
 	k := j + 1
 	for k < len(text) && (text[k] == ' ' || text[k] == '\t') {
 		k++
 	}
 	if k >= len(text) || text[k] != '"' && text[k] != '\'' {
-		return bad(k, key+" = "+Quote(rest), "the value of %s is not in quotes", key)
+		instead := ""
+		if rest != "" && !strings.ContainsAny(rest, `"'#`) {
+			instead = key + " = " + Quote(rest)
+		}
+		return bad(k, instead, "the value of %s is not in quotes", key)
 	}
 	end := strings.IndexByte(text[k+1:], text[k])
 	if end < 0 {

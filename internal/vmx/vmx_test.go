@@ -50,7 +50,9 @@ func TestSet(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	for in, want := range map[string]string{
-		"isolation.tools.copy.enable => false": `1:29: => is not how a .vmx file parts key and value; write isolation.tools.copy.enable = "false"`,
+		"isolation.tools.copy.enable => false": `1:29: => is not how a .vmx file parts key and value; isolation.tools.copy.enable: no ESXi reads it; write isolation.tools.copy.disable = "TRUE"`,
+		"a =":                                  `1:4: the value of a is not in quotes`,
+		"a => 'b\"c'":                          `1:3: => is not how a .vmx file parts key and value; write a = "b|22c"`,
 		"a = 1":                                `1:5: the value of a is not in quotes; write a = "1"`,
 		"a = \"1\"\nA = \"2\"":                 "2:1: A stands here again after line 1; VMware refuses a file with a key that stands twice",
 		"a = \"1":                              "1:5: the value of a has no closing quote",

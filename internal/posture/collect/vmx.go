@@ -39,7 +39,8 @@ func (c vmxCollector) fill(x *posture.VMXFacts, problems []vmx.Problem) {
 	x.Running = maybe(m.Running, c.source)
 	x.Pending = c.pending()
 	if m.Encrypted && m.Source == "file" {
-		return // what is set lies in the encrypted part; a fact that was not collected is unknown
+		c.encrypted(x)
+		return
 	}
 	x.Obsolete, x.Set = c.obsolete(), c.set()
 	x.Hardware = posture.Known(m.Hardware, posture.Configured, c.source)
@@ -57,13 +58,30 @@ func (c vmxCollector) fill(x *posture.VMXFacts, problems []vmx.Problem) {
 	c.lists(x)
 }
 
+// encrypted says of everything that lies in the encrypted part of a file why it is not known.
+func (c vmxCollector) encrypted(x *posture.VMXFacts) {
+	hide(c.source, &x.CopyOff, &x.PasteOff, &x.DragOff, &x.ShrinkOff, &x.WipeOff, &x.GUIOff, &x.SetInfoOff, &x.ConnectOff, &x.EditOff, &x.HostInfoOff, &x.VNCOff,
+		&x.Graphics3D, &x.Autolock, &x.FoldersOff, &x.SecureBoot, &x.Logging, &x.PageSalt)
+	hide(c.source, &x.Hardware, &x.SetInfoLimit, &x.Consoles, &x.LogSize, &x.LogKeep)
+	hide(c.source, &x.Firmware, &x.VMotion, &x.FT)
+	hide(c.source, &x.Obsolete, &x.Set, &x.Filters, &x.Legacy)
+	hide(c.source, &x.Devices)
+	hide(c.source, &x.Disks)
+}
+
+func hide[T any](source string, facts ...*posture.Fact[T]) {
+	for _, f := range facts {
+		*f = posture.Unknown[T](posture.Problemf("encrypted", "the machine is encrypted, and its file does not show its settings; scan it through vSphere"), source)
+	}
+}
+
 func (c vmxCollector) known(s string) posture.Fact[string] {
 	return posture.Known(s, posture.Configured, c.source)
 }
 
 func maybe(b *bool, source string) posture.Fact[bool] {
 	if b == nil {
-		return posture.Unknown[bool](posture.Problemf("unavailable", "a file does not tell it"), source)
+		return posture.Unknown[bool](posture.Problemf("unavailable", "a file does not tell whether its machine runs"), source)
 	}
 	return posture.Known(*b, posture.Effective, source)
 }
