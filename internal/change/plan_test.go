@@ -103,7 +103,12 @@ func someKinds() map[string]Kind {
 			}
 			return nil
 		}),
-		"unit": KindFunc(func(d *Draft, c Change) error { return d.Do(Action{Verb: Stop, Object: c.Unit}) }),
+		"unit": KindFunc(func(d *Draft, c Change) error {
+			if c.State == "restarted" {
+				return d.Do(Action{Verb: Restart, Object: c.Unit})
+			}
+			return d.Do(Action{Verb: Stop, Object: c.Unit})
+		}),
 		"package": KindFunc(func(d *Draft, c Change) error {
 			return d.Do(Action{Verb: Install, Object: strings.Join(c.Install, " ")})
 		}),
@@ -523,5 +528,12 @@ func TestSameAction(t *testing.T) {
 	}
 	if reasons(plan)["TST-03"] == "" {
 		t.Error("a unit that begins with a dash is planned")
+	}
+	// What one change switches off is not started again by another, whichever comes first.
+	stop, restart := Change{Control: "TST-01", Kind: "unit", Unit: "spiceproxy.service"}, Change{Control: "TST-02", Kind: "unit", Unit: "spiceproxy", State: "restarted"}
+	for _, list := range [][]Change{{stop, restart}, {restart, stop}} {
+		if diff := cmp.Diff([]string{"[host none]", "stop spiceproxy.service TST-01"}, shape(p.mustPlan(t, list...))); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

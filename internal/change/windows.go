@@ -273,7 +273,7 @@ func (d *Draft) steps() ([]Step, error) {
 	var first, last []Step
 	for _, v := range verbs() {
 		for _, a := range d.actions {
-			if a.action.Verb != v {
+			if a.action.Verb != v || d.stops(a.action) {
 				continue
 			}
 			s := Step{Controls: a.controls, What: a.action.Words(), Action: &a.action}
@@ -285,6 +285,13 @@ func (d *Draft) steps() ([]Step, error) {
 		}
 	}
 	return slices.Concat(first, files, last), nil
+}
+
+// stops reports whether a unit that would be started again or reloaded is switched off in the same window by another change.
+func (d *Draft) stops(a Action) bool {
+	return (a.Verb == Restart || a.Verb == Reload) && slices.ContainsFunc(d.actions, func(p pending) bool {
+		return p.action.Verb == Stop && strings.TrimSuffix(p.action.Object, ".service") == strings.TrimSuffix(a.Object, ".service")
+	})
 }
 
 // rank orders the paths of a window.
