@@ -29,6 +29,7 @@ type machine struct {
 	ns     string // the network namespace outside of it
 	leader int    // its init, in our process numbers
 	dir    string // scratch: overlay, keys, log
+	short  string // its name in those of network interfaces
 }
 
 // home is the lab's directory.
@@ -64,8 +65,9 @@ func must(t testing.TB, argv ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// boot starts a host on a fresh overlay over the given layers and waits until its services run.
-func boot(t *testing.T, name, layers, binary string) *machine {
+// boot starts a host on a fresh overlay over the given layers and waits until its services run. What prepare does to the
+// root file system happens before.
+func boot(t *testing.T, name, layers, binary string, prepare ...func(root string)) *machine {
 	t.Helper()
 	dir, err := os.MkdirTemp(home(), "run.")
 	if err != nil {
@@ -77,8 +79,12 @@ func boot(t *testing.T, name, layers, binary string) *machine {
 	m := &machine{name: name, dir: dir, ns: fmt.Sprintf("castellan-%s-%d", short, os.Getpid())}
 	root := m.overlay(t, layers)
 	m.prepare(t, root, binary)
+	for _, more := range prepare {
+		more(root)
+	}
 	must(t, "ip", "netns", "add", m.ns)
 	t.Cleanup(func() { must(t, "ip", "netns", "delete", m.ns) })
+	m.short = short
 	m.start(t, root, short)
 	m.network(t, "ve-"+short)
 	m.settle(t)
