@@ -39,6 +39,8 @@ type operatorFlags struct {
 	parsed []change.Operator
 	// as is the name that this host has for whoever sent us there: a plan made over SSH is for that target.
 	as string
+	// begun is set when something was changed already that is confirmed or taken back.
+	begun bool
 }
 
 func addOperatorFlags(cmd *cobra.Command, f *operatorFlags) {
@@ -92,7 +94,7 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 	if err := f.check(); err != nil {
 		return nil, nil, err
 	}
-	o, err := a.open(ctx, target, &targetFlags{})
+	o, err := a.openChanged(ctx, target, f)
 	if err != nil {
 		return nil, nil, exit(ExitTarget, err)
 	}
@@ -121,6 +123,21 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 	}
 	return &change.Planner{Machine: machine, Target: o.desc, Host: h, Kinds: kinds.All(), Operators: operators,
 		Guards: lockout.All(lockout.Options{Scratch: scratch, Dir: lockoutScratch}), Tool: "castellan " + Version(), Now: a.now()}, o.close, nil
+}
+
+// openChanged opens a target that is changed. A directory of which a change was begun is opened without its own description: in
+// the middle of the change the two need not agree.
+func (a *app) openChanged(ctx context.Context, target string, f *operatorFlags) (*opened, error) {
+	if st, err := os.Stat(target); !f.begun || err != nil || !st.IsDir() || target == "local" {
+		return a.open(ctx, target, &targetFlags{})
+	}
+	d, err := host.OpenBare(target)
+	if err != nil {
+		return nil, err
+	}
+	desc := d.Describe()
+	desc.Name = target
+	return &opened{reader: d, desc: desc, close: d.Close}, nil
 }
 
 // lockoutScratch is where sshd is asked about a configuration that is not in force: below a directory of root's that is

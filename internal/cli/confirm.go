@@ -83,7 +83,7 @@ func (a *app) chosen(state, id string, fits func(change.Transaction) bool, none 
 
 // reopened opens the host of a transaction again, with its engine.
 func (a *app) reopened(ctx context.Context, t change.Transaction, state, doing string) (*change.Engine, func() error, error) {
-	p, closer, err := a.planner(ctx, targetOf(t.Host), &operatorFlags{})
+	p, closer, err := a.planner(ctx, targetOf(t.Host), &operatorFlags{begun: true})
 	if err != nil {
 		return nil, nil, err
 	}
