@@ -262,7 +262,7 @@ func differences(planned, now []Step) []string {
 		}
 		return s.Action.Words()
 	}
-	var out []string
+	var out, left []string
 	for _, s := range planned {
 		i := slices.IndexFunc(now, func(x Step) bool { return key(x) == key(s) })
 		switch {
@@ -272,6 +272,8 @@ func differences(planned, now []Step) []string {
 			out = append(out, key(s)+" was changed")
 		case !sameStep(now[i], s):
 			out = append(out, key(s)+" would now be changed in another way")
+		default:
+			left = append(left, key(s)+" is still to be done")
 		}
 	}
 	for _, s := range now {
@@ -279,7 +281,10 @@ func differences(planned, now []Step) []string {
 			out = append(out, key(s)+" needs a change now")
 		}
 	}
-	return out
+	if len(out) == 0 {
+		return nil
+	}
+	return append(left, out...)
 }
 
 func sameStep(a, b Step) bool {
