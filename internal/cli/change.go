@@ -41,6 +41,8 @@ type operatorFlags struct {
 	as string
 	// begun is set when something was changed already that is confirmed or taken back.
 	begun bool
+	// vsphere says how a target vsphere:// is reached.
+	vsphere vsphereFlags
 }
 
 func addOperatorFlags(cmd *cobra.Command, f *operatorFlags) {
@@ -48,6 +50,7 @@ func addOperatorFlags(cmd *cobra.Command, f *operatorFlags) {
 		"`user@address` or user@network who must still get in by SSH afterwards, beside you; repeatable")
 	cmd.Flags().StringVar(&f.as, "as", "", "the target as the sender names it")
 	_ = cmd.Flags().MarkHidden("as") // it was declared in the line above
+	addVSphereFlags(cmd.Flags(), &f.vsphere)
 }
 
 // check reads the flags.
@@ -96,7 +99,7 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 	}
 	o, err := a.openChanged(ctx, target, f)
 	if err != nil {
-		return nil, nil, exit(ExitTarget, err)
+		return nil, nil, changeExit(err)
 	}
 	machine, ok := o.reader.(host.Machine)
 	if !ok {
@@ -128,6 +131,9 @@ func (a *app) planner(ctx context.Context, target string, f *operatorFlags) (*ch
 // openChanged opens a target that is changed. A directory of which a change was begun is opened without its own description: in
 // the middle of the change the two need not agree.
 func (a *app) openChanged(ctx context.Context, target string, f *operatorFlags) (*opened, error) {
+	if isVSphere(target) {
+		return a.openVSphere(ctx, target, &f.vsphere)
+	}
 	if st, err := os.Stat(target); !f.begun || err != nil || !st.IsDir() || target == "local" {
 		return a.open(ctx, target, &targetFlags{})
 	}
@@ -358,7 +364,7 @@ func (a *app) steady() (end func() bool) {
 // hostOf says which host a plan is for.
 func hostOf(r host.Reader, desc host.Description) (change.Host, error) {
 	h := change.Host{Target: desc.Name, Kind: desc.Kind}
-	if desc.Kind == "dir" {
+	if desc.Kind == "dir" && !isVSphere(desc.Name) {
 		abs, err := filepath.Abs(desc.Name)
 		if err != nil {
 			return h, fmt.Errorf("cannot tell the place of %s: %w", desc.Name, err)

@@ -35,6 +35,7 @@ Exit codes: 0 confirmed, 2 wrong usage, 3 it could not be confirmed, 4 refused.`
 		RunE: func(cmd *cobra.Command, args []string) error { return a.confirm(cmd.Context(), f, first(args)) },
 	}
 	addStateFlag(cmd, &f.state)
+	addVSphereFlags(cmd.Flags(), &f.vsphere)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the transaction as JSON")
 	return cmd
 }
@@ -82,8 +83,8 @@ func (a *app) chosen(state, id string, fits func(change.Transaction) bool, none 
 }
 
 // reopened opens the host of a transaction again, with its engine.
-func (a *app) reopened(ctx context.Context, t change.Transaction, state, doing string) (*change.Engine, func() error, error) {
-	p, closer, err := a.planner(ctx, targetOf(t.Host), &operatorFlags{begun: true})
+func (a *app) reopened(ctx context.Context, t change.Transaction, state, doing string, vs *vsphereFlags) (*change.Engine, func() error, error) {
+	p, closer, err := a.planner(ctx, targetOf(t.Host), &operatorFlags{begun: true, vsphere: *vs})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,7 +124,7 @@ func (a *app) confirm(ctx context.Context, f *confirmFlags, id string) error {
 	if err != nil {
 		return err
 	}
-	e, closer, err := a.reopened(ctx, *t, f.state, "confirm")
+	e, closer, err := a.reopened(ctx, *t, f.state, "confirm", &f.vsphere)
 	if err != nil {
 		return err
 	}

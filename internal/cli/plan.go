@@ -82,6 +82,8 @@ func (a *app) plan(ctx context.Context, f *planFlags, target string) error {
 	switch {
 	case strings.HasPrefix(target, "ssh://"):
 		return a.planRemote(ctx, target, f)
+	case isVSphere(target):
+		return a.planVSphere(ctx, target, f)
 	case strings.HasPrefix(target, "pve://"):
 		return exit(ExitTarget, fmt.Errorf("%s is the API of a cluster, which is only read; make the plan on a node of it", target))
 	}

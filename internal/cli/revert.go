@@ -18,6 +18,7 @@ type revertFlags struct {
 	yes, json, skip bool
 	// recover takes back what nobody will confirm any more; boot says that the host is starting. The units call them.
 	recover, boot bool
+	vsphere       vsphereFlags
 }
 
 func (a *app) revertCommand() *cobra.Command {
@@ -41,6 +42,7 @@ transaction that stands on it.`,
 	}
 	fl := cmd.Flags()
 	addStateFlag(cmd, &f.state)
+	addVSphereFlags(fl, &f.vsphere)
 	fl.BoolVar(&f.yes, "yes", false, "do not ask")
 	fl.BoolVar(&f.skip, "skip-conflicts", false, "leave alone what somebody else changed since, and take back the rest")
 	fl.BoolVar(&f.json, "json", false, "print the transaction as JSON")
@@ -64,7 +66,7 @@ func (a *app) revert(ctx context.Context, f *revertFlags, id string) error {
 	if err != nil {
 		return err
 	}
-	e, closer, err := a.reopened(ctx, *t, f.state, "revert")
+	e, closer, err := a.reopened(ctx, *t, f.state, "revert", &f.vsphere)
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func lastEvent(t change.Transaction) string {
 
 // recover is what the host itself calls, at a deadline and when it starts.
 func (a *app) recover(ctx context.Context, f *revertFlags) error {
-	e, closer, err := a.reopened(ctx, change.Transaction{Host: change.Host{Kind: "local"}}, f.state, "revert")
+	e, closer, err := a.reopened(ctx, change.Transaction{Host: change.Host{Kind: "local"}}, f.state, "revert", &f.vsphere)
 	if err != nil {
 		return err
 	}

@@ -24,20 +24,24 @@ const (
 )
 
 // vsphereFlags say how vSphere is reached.
-type vsphereFlags struct{ passwordFile, thumbprint string }
+type vsphereFlags struct {
+	passwordFile, thumbprint string
+	timeout                  time.Duration
+}
 
 func addVSphereFlags(fl *pflag.FlagSet, f *vsphereFlags) {
 	fl.StringVar(&f.passwordFile, "vsphere-password-file", "", "`file` with the password for vsphere:// (default: $"+envVSpherePassword+", else it is asked for)")
+	fl.DurationVar(&f.timeout, "vsphere-timeout", machineTimeout, "`time` that one call of vsphere:// may take")
 	fl.StringVar(&f.thumbprint, "vsphere-thumbprint", "", "`thumbprint` of the certificate for vsphere:// (default: $"+envVSphereThumbprint+")")
 }
 
 func isVSphere(name string) bool { return strings.HasPrefix(name, "vsphere://") }
 
-// vsphereOptions reads a target vsphere://user@host[:port][/] and finds the password.
+// vsphereOptions reads a target vsphere://user@host[:port][/machine] and finds the password.
 func (a *app) vsphereOptions(name string, f *vsphereFlags) (vsphere.Options, error) {
-	rest := strings.TrimSuffix(strings.TrimPrefix(name, "vsphere://"), "/")
-	user, address, ok := cutLast(rest, "@")
-	if !ok || user == "" || address == "" || strings.Contains(address, "/") {
+	base, _ := splitVSphere(name)
+	user, address, ok := cutLast(strings.TrimPrefix(base, "vsphere://"), "@")
+	if !ok || user == "" || address == "" {
 		return vsphere.Options{}, usage("%s is no target: write vsphere://user@vcenter, as vsphere://reader@vsphere.local@vcenter.example.org", redactUser(name))
 	}
 	if strings.Contains(user, ":") {
@@ -54,12 +58,15 @@ func (a *app) vsphereOptions(name string, f *vsphereFlags) (vsphere.Options, err
 
 // redactUser is a target without what may be a password.
 func redactUser(name string) string {
-	scheme, rest, _ := strings.Cut(name, "://")
-	if user, address, ok := cutLast(rest, "@"); ok {
+	base, machine := splitVSphere(name)
+	if user, address, ok := cutLast(strings.TrimPrefix(base, "vsphere://"), "@"); ok {
 		user, _, _ = strings.Cut(user, ":")
-		return scheme + "://" + user + "@" + address
+		base = "vsphere://" + user + "@" + address
 	}
-	return name
+	if machine != "" {
+		base += "/" + machine
+	}
+	return base
 }
 
 func (a *app) vspherePassword(user, address string, f *vsphereFlags) (string, error) {
@@ -85,7 +92,7 @@ func (a *app) vspherePassword(user, address string, f *vsphereFlags) (string, er
 	return string(b), err
 }
 
-// machineTimeout bounds one call of the vSphere API.
+// machineTimeout bounds one call of the vSphere API unless the user says otherwise.
 const machineTimeout = time.Minute
 
 // dialVSphere connects to vSphere.
@@ -94,10 +101,12 @@ func (a *app) dialVSphere(ctx context.Context, name string, f *vsphereFlags) (*v
 	if err != nil {
 		return nil, err
 	}
-	o.Timeout = machineTimeout
+	if o.Timeout = f.timeout; o.Timeout < 0 {
+		return nil, usage("--vsphere-timeout %s: give the time that one call may take, as 1m", f.timeout)
+	}
 	c, err := vsphere.Dial(ctx, o)
 	if err != nil {
-		return nil, exit(ExitTarget, fmt.Errorf("cannot open %s: %w", name, err))
+		return nil, exit(ExitTarget, fmt.Errorf("cannot open %s: %w", redactUser(name), err))
 	}
 	return c, nil
 }
@@ -111,8 +120,8 @@ func (a *app) expandVSphere(ctx context.Context, names []string, t *targetFlags)
 			out = append(out, name)
 			continue
 		}
-		base := strings.TrimSuffix(name, "/")
-		list, about, err := a.readVSphere(ctx, name, &t.vsphere)
+		base, only := splitVSphere(name)
+		list, about, err := a.readVSphere(ctx, base, only, &t.vsphere)
 		var e *exitError
 		if errors.As(err, &e) && e.code == ExitUsage {
 			return nil, err
@@ -149,7 +158,7 @@ func (t *targetFlags) ready(name string, f *posture.Facts, err error) {
 }
 
 // readVSphere lists the machines; with an error in the middle it returns what it has.
-func (a *app) readVSphere(ctx context.Context, name string, f *vsphereFlags) ([]vsphere.VM, string, error) {
+func (a *app) readVSphere(ctx context.Context, name, only string, f *vsphereFlags) ([]vsphere.VM, string, error) {
 	c, err := a.dialVSphere(ctx, name, f)
 	if err != nil {
 		return nil, "", err
@@ -158,6 +167,12 @@ func (a *app) readVSphere(ctx context.Context, name string, f *vsphereFlags) ([]
 	list, err := c.Machines(ctx)
 	if err != nil {
 		return list, "", fmt.Errorf("%s: the list of machines is not whole: %w", name, err)
+	}
+	if only != "" {
+		if list, err = onlyMachine(list, only); err != nil {
+			return nil, "", fmt.Errorf("%s: %w", name, err)
+		}
+		return list, c.About(), nil
 	}
 	hosts, err := c.Hosts(ctx)
 	if err != nil {

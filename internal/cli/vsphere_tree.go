@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -21,27 +22,43 @@ type vsphereTree struct {
 	client *vsphere.Client
 	mu     sync.Mutex
 	byFile map[string]vsphere.VM
+	// byPattern are the names of the files by the pattern that matches each alone.
+	byPattern map[string]string
+	// unread are the machines whose configuration is not available now.
+	unread []string
 }
 
 // openVSphere opens vSphere as a target that can be changed.
-func (a *app) openVSphere(ctx context.Context, name string, t *targetFlags) (*opened, error) {
-	c, err := a.dialVSphere(ctx, name, &t.vsphere)
+func (a *app) openVSphere(ctx context.Context, name string, f *vsphereFlags) (*opened, error) {
+	c, err := a.dialVSphere(ctx, name, f)
 	if err != nil {
 		return nil, err
 	}
-	tree := &vsphereTree{ctx: ctx, client: c, byFile: map[string]vsphere.VM{}}
+	// What was begun is ended, and taken back, also when the command is interrupted: each call has its own time.
+	tree := &vsphereTree{ctx: context.WithoutCancel(ctx), client: c, byFile: map[string]vsphere.VM{}, byPattern: map[string]string{}}
 	list, err := c.Machines(ctx)
 	if err != nil {
 		_ = c.Close(ctx) // the error that is told is the first one
 		return nil, fmt.Errorf("%s: the list of machines is not whole: %w", name, err)
 	}
 	for _, v := range list {
-		if v.Problem == "" {
-			tree.byFile[vsphereFile(v)] = v
+		if v.Problem != "" {
+			tree.unread = append(tree.unread, v.Name)
+			continue
 		}
+		file := vsphereFile(v)
+		tree.byFile[file] = v
+		tree.byPattern[host.Quote(file)], tree.byPattern[file] = file, file
 	}
 	return &opened{reader: tree, desc: host.Description{Name: strings.TrimSuffix(name, "/"), Kind: "dir", Root: true, Now: a.now()},
 		close: func() error { return c.Close(context.WithoutCancel(ctx)) }}, nil
+}
+
+// machines are those that can be changed, by name.
+func (t *vsphereTree) machines() []vsphere.VM {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.SortedFunc(maps.Values(t.byFile), func(a, b vsphere.VM) int { return strings.Compare(a.Name+"\x00"+a.Ref, b.Name+"\x00"+b.Ref) })
 }
 
 // vsphereFile is the name of a machine's file: the name for people, the reference because names need not be unique.
@@ -59,7 +76,7 @@ func vsphereFile(v vsphere.VM) string {
 func settingsOf(v vsphere.VM) map[string]string {
 	out := map[string]string{vmx.KeyVMotion: orDefault(v.VMotion, "opportunistic"), vmx.KeyFT: "ftEncryption" + title(orDefault(v.FT, "opportunistic"))}
 	for k, value := range v.Settings {
-		if vmx.Relevant(k) {
+		if value != "" && vmx.Relevant(k) { // an empty value is how the API says that a key is gone
 			out[k] = value
 		}
 	}
@@ -113,11 +130,11 @@ func (t *vsphereTree) Stat(name string) (host.File, error) {
 // List implements [host.Reader]; a machine's file is found by its own name.
 func (t *vsphereTree) List(pattern string) ([]host.File, error) {
 	t.mu.Lock()
-	names := make([]string, 0, len(t.byFile))
-	for name := range t.byFile {
-		if host.Quote(name) == pattern || name == pattern || pattern == "/*" {
-			names = append(names, name)
-		}
+	var names []string
+	if name, ok := t.byPattern[pattern]; ok {
+		names = []string{name}
+	} else if pattern == "/*" {
+		names = slices.Collect(maps.Keys(t.byFile))
 	}
 	t.mu.Unlock()
 	slices.Sort(names)
