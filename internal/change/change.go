@@ -49,8 +49,9 @@ type Change struct {
 	URIs       string            `json:"uris,omitempty"`
 	SignedBy   string            `json:"signed_by,omitempty"`
 	Name       string            `json:"name,omitempty"`
-	// Each are the ids that the change is made for: accounts, guests, nodes. Nil when the kind has no such list.
-	Each []string `json:"each,omitempty"`
+	// Each are the ids that the change is made for: accounts, guests, nodes. Nil when the kind has no such list; an empty list is
+	// something else, nobody, so it stays in JSON.
+	Each []string `json:"each"`
 	// After are controls that have to hold first and that the same plan repairs: this is not made without them.
 	After []string `json:"after,omitempty"`
 }

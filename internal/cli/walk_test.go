@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -291,6 +292,14 @@ func applyPlan(t *testing.T, root string, plan *change.Plan) func(t *testing.T) 
 		t.Fatal(err)
 	}
 	by := change.Actor{User: "walker"}
+	// The plan goes through its file, as it does for everybody else.
+	file, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err = change.ReadPlan(file); err != nil {
+		t.Fatal(err)
+	}
 	made, err := e.Apply(p, plan, change.ApplyOptions{By: by})
 	if err != nil {
 		t.Fatal(err)
