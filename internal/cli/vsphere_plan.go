@@ -145,3 +145,14 @@ func someOf(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// changedMachines tells what was changed of each machine; of other targets nothing.
+func (a *app) changedMachines(target string, w change.Window) {
+	if !isVSphere(target) {
+		return
+	}
+	fmt.Fprintf(a.out, "changed %s:\n", countOf(len(w.Steps), "machine"))
+	for _, s := range w.Steps {
+		fmt.Fprintf(a.out, "  %s  %s\n", harmless(strings.TrimSuffix(strings.TrimPrefix(s.Path, "/"), ".vmx")), strings.Join(s.Controls, ", "))
+	}
+}

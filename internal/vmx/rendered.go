@@ -25,9 +25,12 @@ func Render(settings map[string]string) []byte {
 	return b.Bytes()
 }
 
+// Rendered reports whether [Render] wrote the file: its settings are those of a machine of vSphere.
+func (f *File) Rendered() bool { return len(f.lines) > 0 && f.lines[0].raw == mark }
+
 // Sorted writes the file: one that Render wrote in its order, every other as [File.Bytes].
 func (f *File) Sorted() []byte {
-	if len(f.lines) == 0 || f.lines[0].raw != mark {
+	if !f.Rendered() {
 		return f.Bytes()
 	}
 	settings := make(map[string]string, len(f.byKey))

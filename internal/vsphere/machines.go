@@ -12,6 +12,7 @@ import (
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/task"
 	"github.com/vmware/govmomi/view"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
@@ -66,8 +67,7 @@ func properties() []string {
 // configuration cannot be read (it is being made, or its host is gone) has a Problem. On an error in the middle it returns what
 // it has together with the error.
 func (c *Client) Machines(ctx context.Context) ([]VM, error) {
-	var found []mo.VirtualMachine
-	err := c.each(ctx, "VirtualMachine", properties(), &found)
+	found, err := each[mo.VirtualMachine](ctx, c, "VirtualMachine", properties())
 	out := make([]VM, 0, len(found))
 	for _, m := range found {
 		out = append(out, machine(m))
@@ -78,8 +78,7 @@ func (c *Client) Machines(ctx context.Context) ([]VM, error) {
 
 // Hosts lists the ESXi hosts.
 func (c *Client) Hosts(ctx context.Context) ([]HostSystem, error) {
-	var found []mo.HostSystem
-	err := c.each(ctx, "HostSystem", []string{"name", "config.product"}, &found)
+	found, err := each[mo.HostSystem](ctx, c, "HostSystem", []string{"name", "config.product"})
 	out := make([]HostSystem, 0, len(found))
 	for _, h := range found {
 		x := HostSystem{Name: h.Name}
@@ -92,15 +91,65 @@ func (c *Client) Hosts(ctx context.Context) ([]HostSystem, error) {
 	return out, err
 }
 
-func (c *Client) each(ctx context.Context, kind string, props []string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*c.timeout)
-	defer cancel()
-	v, err := view.NewManager(c.vim).CreateContainerView(ctx, c.vim.ServiceContent.RootFolder, []string{kind}, true)
+// pageSize is how many objects one answer holds: a vCenter that falls silent loses a page, not the list.
+const pageSize = 100
+
+// each reads all objects of a kind in one pass of the property collector, page by page. On an error it returns what it has.
+func each[T any](ctx context.Context, c *Client, kind string, props []string) ([]T, error) {
+	v, err := c.view(ctx, kind)
 	if err != nil {
-		return explain(c.host, err)
+		return nil, explain(c.host, err)
 	}
-	defer func() { _ = v.Destroy(ctx) }() // the session ends soon, and the view with it
-	if err := v.Retrieve(ctx, []string{kind}, props, into); err != nil {
+	defer func() { _ = v.Destroy(context.WithoutCancel(ctx)) }() // the session ends soon, and the view with it
+	skip := true
+	spec := types.PropertyFilterSpec{
+		ObjectSet: []types.ObjectSpec{{Obj: v.Reference(), Skip: &skip,
+			SelectSet: []types.BaseSelectionSpec{&types.TraversalSpec{Type: v.Reference().Type, Path: "view"}}}},
+		PropSet: []types.PropertySpec{{Type: kind, PathSet: props}},
+	}
+	collector := c.vim.ServiceContent.PropertyCollector
+	var out []T
+	token := ""
+	for page := 0; page == 0 || token != ""; page++ {
+		var result *types.RetrieveResult
+		err := c.call(ctx, func(ctx context.Context) error {
+			if token != "" {
+				res, err := methods.ContinueRetrievePropertiesEx(ctx, c.vim, &types.ContinueRetrievePropertiesEx{This: collector, Token: token})
+				if err == nil {
+					result = &res.Returnval
+				}
+				return err
+			}
+			res, err := methods.RetrievePropertiesEx(ctx, c.vim, &types.RetrievePropertiesEx{This: collector,
+				SpecSet: []types.PropertyFilterSpec{spec}, Options: types.RetrieveOptions{MaxObjects: pageSize}})
+			if err == nil {
+				result = res.Returnval
+			}
+			return err
+		})
+		if err != nil || result == nil { // no result at all means that there is no such object
+			return out, err
+		}
+		var some []T
+		if err := mo.LoadObjectContent(result.Objects, &some); err != nil {
+			return out, explain(c.host, err)
+		}
+		out, token = append(out, some...), result.Token
+	}
+	return out, nil
+}
+
+func (c *Client) view(ctx context.Context, kind string) (*view.ContainerView, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return view.NewManager(c.vim).CreateContainerView(ctx, c.vim.ServiceContent.RootFolder, []string{kind}, true)
+}
+
+// call makes one call with the time that one may take.
+func (c *Client) call(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := do(ctx); err != nil {
 		return explain(c.host, err)
 	}
 	return nil

@@ -46,6 +46,10 @@ func vmxKeys(d *change.Draft, c change.Change) error {
 	if err := d.Write(c.Path, f.Sorted(), 0o600); err != nil {
 		return err
 	}
+	if f.Rendered() {
+		d.Effect("a setting is in effect once its machine was powered off and on, not at a restart of the guest")
+		return nil
+	}
 	d.Effect("%s takes effect when its machine is powered off and on, not at a restart of the guest", path.Base(c.Path))
 	return nil
 }
