@@ -22,8 +22,8 @@ func TestServicesHostile(t *testing.T) {
 	}
 	for name, k := range kinds {
 		for _, text := range []string{
-			"\x00\xff\xfe", "\r\n\r\n", strings.Repeat("# ", 5<<20), "COMPRESSION=1" + strings.Repeat(" #", 5<<20), strings.Repeat("[", 1<<20) + "\n",
-			strings.Repeat("a\n", 1<<18), "inet_interfaces =" + strings.Repeat("\n x", 1<<18), strings.Repeat("\\\n", 1<<18), "\ufeff[Journal]\nStorage=none\n",
+			"\x00\xff\xfe", "\r\n\r\n", strings.Repeat("# ", 1<<20), "COMPRESSION=1" + strings.Repeat(" #", 1<<20), strings.Repeat("[", 1<<18) + "\n",
+			strings.Repeat("a\n", 1<<16), "inet_interfaces =" + strings.Repeat("\n x", 1<<16), strings.Repeat("\\\n", 1<<16), "\ufeff[Journal]\nStorage=none\n",
 		} {
 			files := rsyslogFiles(bans(map[string]string{"etc/chrony/chrony.conf": chronyDebian, "etc/postfix/main.cf": "a = b\n"}))
 			files[k.file] = text
