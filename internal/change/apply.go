@@ -39,7 +39,11 @@ func (e *Engine) Apply(p *Planner, plan *Plan, o ApplyOptions) (*Transaction, er
 	if err := e.idle(); err != nil {
 		return nil, err
 	}
-	d, place, err := p.Redraft(plan)
+	confirmed, err := e.Confirmed(plan)
+	if err != nil {
+		return nil, err
+	}
+	d, place, err := p.Redraft(plan, confirmed...)
 	if err != nil {
 		return nil, err
 	}

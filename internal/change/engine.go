@@ -152,6 +152,21 @@ func (e *Engine) Transactions() ([]Transaction, []Damage, error) {
 	return out, damages, nil
 }
 
+// Confirmed are the windows of a plan that were applied to this host and confirmed, for [Planner.Redraft].
+func (e *Engine) Confirmed(plan *Plan) ([]string, error) {
+	states, err := e.ours()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, s := range states {
+		if t := s.Transaction; t.Plan == plan.Digest && t.State == Committed {
+			out = with(out, t.Window)
+		}
+	}
+	return out, nil
+}
+
 // states reads the state of every transaction that has begun, oldest first.
 func (e *Engine) states() ([]stateDoc, []Damage, error) {
 	ids, err := e.ids()

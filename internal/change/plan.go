@@ -209,7 +209,10 @@ type Drafted struct {
 // Redraft drafts the changes of a plan again and returns the first window in which something is left to do, together with
 // its place among the plan's windows. It refuses with what has changed when the steps are not those of the plan. A nil
 // result says that everything holds already.
-func (p *Planner) Redraft(plan *Plan) (*Drafted, int, error) {
+//
+// A window of which this plan was confirmed before (see [Engine.Confirmed]) is done when only steps are left of which the host
+// keeps no trace, such as a restart: they would be left for ever.
+func (p *Planner) Redraft(plan *Plan, confirmed ...string) (*Drafted, int, error) {
 	windows, _, omissions, err := p.draft(plan.Changes)
 	if err != nil {
 		return nil, 0, err
@@ -222,7 +225,7 @@ func (p *Planner) Redraft(plan *Plan) (*Drafted, int, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(steps) == 0 {
+		if len(steps) == 0 || slices.Contains(confirmed, w.name) && !slices.ContainsFunc(steps, Step.lasts) {
 			continue
 		}
 		i := slices.IndexFunc(plan.Windows, func(x Window) bool { return x.Name == w.name })

@@ -28,6 +28,18 @@ type Step struct {
 	Candidate string `json:"candidate,omitempty"`
 }
 
+// lasts reports whether a step leaves something by which it can be told later that it was made.
+func (s Step) lasts() bool {
+	if s.Action == nil {
+		return true
+	}
+	switch s.Action.Verb {
+	case Check, DaemonReload, Refresh, Reload, Restart:
+		return false
+	}
+	return true
+}
+
 // Verb is what an action does. The list is closed: a plan cannot name a program.
 type Verb string
 

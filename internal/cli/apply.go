@@ -149,7 +149,11 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 	if err := unfinished(e, p.Host, f.state); err != nil {
 		return nil, err
 	}
-	drafted, place, err := p.Redraft(plan)
+	confirmed, err := e.Confirmed(plan)
+	if err != nil {
+		return nil, exit(ExitTarget, err)
+	}
+	drafted, place, err := p.Redraft(plan, confirmed...)
 	if err != nil {
 		return nil, changeExit(err)
 	}
@@ -258,6 +262,7 @@ func (a *app) applySummary(plan *change.Plan, w change.Window, place int, f *app
 // applied says what was done and what comes next.
 func (a *app) applied(t change.Transaction, plan *change.Plan, place int, f *applyFlags, file string) {
 	fmt.Fprintf(a.out, "applied %s: window %s, %s\n", t.ID, t.Window, countOf(len(plan.Windows[place].Steps), "step"))
+	a.changedMachines(t.Host.Target, plan.Windows[place])
 	state := stateArg(f.state)
 	if t.Host.Kind == "dir" {
 		fmt.Fprintf(a.out, "next: castellan confirm %s%s, or castellan revert %s%s\n", t.ID, state, t.ID, state)
