@@ -102,11 +102,17 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "castellan",
 		Short: "Inspect and harden Proxmox VE and Debian hosts",
-		Long: `castellan inspects and repairs the walls of virtualization hosts: Proxmox VE 8 and 9, and plain Debian.
+		Long: `castellan inspects and repairs the walls of virtualization hosts: Proxmox VE 8 and 9, plain Debian, and the guests
+of VMware.
 
   castellan scan                      judge this machine
   castellan scan ssh://root@pve1      judge a host over SSH; nothing is installed there
   castellan scan ./rootfs             judge a directory that holds a root file system or parts of one
+  castellan plan -o plan.json         say exactly what would repair it, and whether you would still get in
+  castellan apply plan.json           do it; the host takes it back unless you confirm over a new connection
+  castellan revert                    take back what was done
+  castellan pve who-can VM.Console /vms/100
+                                      ask about the cluster: permissions, firewall, guests, backups, network
   castellan controls list             what is judged`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
