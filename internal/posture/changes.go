@@ -54,6 +54,9 @@ func (j *Judge) Changes(f *Facts, findings []Finding, want Wanted) ([]change.Cha
 			continue
 		}
 		c := j.controls[i]
+		if err == nil && !inside && c.Lockout == "cluster" {
+			c.Lockout = "session" // there are no other nodes to be cut off
+		}
 		if inside {
 			c = c.ForCluster()
 		}
