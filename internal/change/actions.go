@@ -121,7 +121,7 @@ func said(out host.Output) string {
 // the host nothing is waited for: the units that are started later read the old files anyway, and waiting for one would be
 // waiting for ourselves.
 func (a Action) inverse(boot bool) (c host.Command, ok bool) {
-	verb := ""
+	var verb string
 	switch a.Verb {
 	case DaemonReload, Refresh:
 		return a.command(), true

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -140,7 +141,8 @@ func TestDeliverRefusal(t *testing.T) {
 		a := &app{out: &out, err: &out, env: func(string) string { return "" }}
 		err := a.deliver(&planFlags{json: true, console: console}, &madePlan{plan: p})
 		code := ExitOK
-		if e, ok := err.(*exitError); ok {
+		var e *exitError
+		if errors.As(err, &e) {
 			code = e.code
 		}
 		if code != want || !strings.Contains(out.String(), `"admitted": false`) {

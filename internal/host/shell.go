@@ -72,7 +72,7 @@ func (s *Shell) Run(argv []string, in io.Reader, out, errw io.Writer) (int, erro
 	if err != nil {
 		return 0, fmt.Errorf("%s gives no session: %w", s.label, err)
 	}
-	defer session.Close()
+	defer session.Close() //nolint:errcheck // Run has told how the program ended
 	session.Stdin, session.Stdout, session.Stderr = in, out, errw
 	words := append([]string{"env", "PATH=" + commandPath}, argv...)
 	if s.sudo {

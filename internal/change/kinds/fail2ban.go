@@ -239,7 +239,7 @@ func (b *jails) accept(cfg *parser.Config, c change.Change) error {
 			continue
 		}
 		mine := j.Name == c.Section
-		if (mine || c.Section == "DEFAULT") && !b.effective(cfg, j, c) {
+		if (mine || c.Section == "DEFAULT") && !b.effective(j, c) {
 			return change.Cannot("%s", b.winner(j, c))
 		}
 		if mine {

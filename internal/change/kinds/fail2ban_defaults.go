@@ -161,7 +161,7 @@ func (b *jails) backend(before *parser.Config, value string) {
 }
 
 // effective reports whether a jail does what the change wants.
-func (b *jails) effective(cfg *parser.Config, j *parser.Jail, c change.Change) bool {
+func (b *jails) effective(j *parser.Jail, c change.Change) bool {
 	if c.Section != "DEFAULT" {
 		return jailHolds(j, c.Set)
 	}
@@ -181,7 +181,7 @@ func (b *jails) effective(cfg *parser.Config, j *parser.Jail, c change.Change) b
 // jailHolds compares what a jail is with what is wanted of it, as fail2ban reads both.
 func jailHolds(j *parser.Jail, set map[string]string) bool {
 	for key, want := range set {
-		ok := true
+		var ok bool
 		switch key {
 		case "enabled":
 			ok = j.Enabled == isOn(want)

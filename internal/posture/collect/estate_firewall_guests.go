@@ -27,7 +27,7 @@ func (v *fwView) guests(f *posture.FirewallFacts) {
 			continue
 		}
 		for _, nic := range cfg.NICs() {
-			cards = append(cards, v.card(f, g, fg, nic))
+			cards = append(cards, v.card(g, fg, nic))
 		}
 	}
 	f.Guests = posture.Known(guests, posture.Configured, "/etc/pve/firewall")
@@ -75,7 +75,7 @@ func (v *fwView) nftables(node string) bool {
 }
 
 // card judges a network card by the first of the node's programs, which is the only one unless the scan asked for both.
-func (v *fwView) card(f *posture.FirewallFacts, g *inventory.Guest, fg posture.FirewallGuest, nic guestcfg.NIC) posture.FirewallCard {
+func (v *fwView) card(g *inventory.Guest, fg posture.FirewallGuest, nic guestcfg.NIC) posture.FirewallCard {
 	k := posture.FirewallCard{Guest: g.ID, Name: nic.Key, Title: g.Title() + " " + nic.Key, Node: g.Node, Bridge: nic.Bridge,
 		Template: fg.Template.Value, Flag: nic.Firewall}
 	k.Filtered, k.Missing = v.filtered(g, nic)

@@ -69,7 +69,7 @@ func (l *Layout) WriteSVG(w io.Writer) error {
 			l.Boxes[i].write(b)
 		}
 	}
-	b.WriteString("</svg>\n")
+	_, _ = b.WriteString("</svg>\n") // Flush tells
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("cannot write the picture: %w", err)
 	}
@@ -97,7 +97,7 @@ func (x *Box) write(b *bufio.Writer) {
 	for i, d := range x.Dots {
 		sign(b, d.State, x.X+x.W-9-(len(x.Dots)-1-i)*dotW, x.Y+14, d.Title)
 	}
-	b.WriteString("</g>\n")
+	_, _ = b.WriteString("</g>\n") // Flush tells
 }
 
 // writeBadge puts the marks on the upper edge, or inside where there is nothing above.
@@ -153,5 +153,5 @@ func (l *Line) write(b *bufio.Writer) {
 	for i, p := range l.Points {
 		fmt.Fprintf(b, "%s%d %d", map[bool]string{true: "M", false: "L"}[i == 0], p[0], p[1])
 	}
-	b.WriteString("\"/></g>\n")
+	_, _ = b.WriteString("\"/></g>\n") // Flush tells
 }
