@@ -106,8 +106,14 @@ for word; do
 done
 `,
 		"usr/sbin/pve-firewall": `#!/bin/sh
-# Stand-in of the lab: compile fails at a file whose lines are not those of the firewall's grammar.
-[ "$1" = compile ] || exit 0
+# Stand-in of the lab: it filters nothing. compile fails at a file whose lines are not those of the firewall's grammar.
+case $1 in
+status)
+	if grep -qs '^enable: [12]' /etc/pve/firewall/cluster.fw; then echo 'Status: enabled/running'; else echo 'Status: disabled/running'; fi
+	exit ;;
+compile) ;;
+*) exit ;;
+esac
 cat /etc/pve/firewall/*.fw /etc/pve/local/host.fw 2>/dev/null |
 	grep -vE '^(\[[A-Za-z0-9 _/+.-]+\]|[a-z_0-9]+: .*|\|?(IN|OUT|FORWARD|GROUP) .*|[0-9a-fA-F.:/]+( .*)?|#.*|[[:space:]]*)$' && exit 1
 exit 0
