@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 
@@ -88,5 +89,27 @@ func BenchmarkVSphere(b *testing.B) {
 			b.Fatal(errw.String())
 		}
 		b.ReportMetric(float64(strings.Count(out.String(), `"target"`)), "machines")
+	}
+}
+
+// BenchmarkVSphereChange plans, applies and takes back a change of 2,000 machines.
+func BenchmarkVSphereChange(b *testing.B) {
+	target, thumbprint := simulated(b, 1000)
+	b.Setenv(envVSpherePassword, "right")
+	b.Setenv(envVSphereThumbprint, thumbprint)
+	for b.Loop() {
+		dir := b.TempDir()
+		for _, args := range [][]string{
+			{"plan", target, "--profile", "vmx-explicit", "-o", dir + "/plan.json"},
+			{"apply", dir + "/plan.json", "--yes", "--state", dir + "/state"},
+			{"revert", "--yes", "--state", dir + "/state"},
+		} {
+			began := time.Now()
+			var out, errw strings.Builder
+			if code := Main(args, strings.NewReader(""), &out, &errw); code != 0 {
+				b.Fatal(errw.String())
+			}
+			b.ReportMetric(time.Since(began).Seconds(), args[0]+"-s")
+		}
 	}
 }
