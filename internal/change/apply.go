@@ -62,7 +62,7 @@ func (e *Engine) Apply(p *Planner, plan *Plan, o ApplyOptions) (*Transaction, er
 	w.state.Transaction.Override = refused
 	if err := w.prepare(d); err != nil {
 		w.discard()
-		return nil, fmt.Errorf("cannot journal the change, so nothing was changed: %w", err)
+		return nil, &RecordError{err}
 	}
 	return w.apply(d, o)
 }

@@ -87,7 +87,7 @@ func sameHost(a, b Host) bool {
 // lock keeps two processes from working on one state directory. The second is refused at once.
 func (e *Engine) lock(by Actor, doing string) (func(), error) {
 	if err := e.mkdir(e.o.State); err != nil {
-		return nil, err
+		return nil, &RecordError{err}
 	}
 	release, err := host.Lock(path.Join(e.o.State, "lock"), fmt.Sprintf("%s, %s since %s", by.words(), doing, e.o.Now().UTC().Format(time.RFC3339)))
 	var held *host.LockedError

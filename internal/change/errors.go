@@ -30,6 +30,17 @@ func (e *RefusedError) Error() string {
 	return s
 }
 
+// RecordError says that the record of transactions cannot be kept (a full disk, a state directory that nobody can write), so
+// nothing was changed.
+type RecordError struct{ Err error }
+
+func (e *RecordError) Error() string {
+	return "what taking a change back needs cannot be kept, so nothing was changed: " + e.Err.Error()
+}
+
+// Unwrap gives the reason.
+func (e *RecordError) Unwrap() error { return e.Err }
+
 // PlanError says that a plan is none for this host.
 type PlanError struct{ Reason string }
 

@@ -180,7 +180,7 @@ func (a *app) keeper(p *change.Planner, state string) (change.Keeper, error) {
 	}
 	k, err := keeper.New(keeper.Options{Machine: p.Machine, State: state, Binary: ownProgram, Now: a.now})
 	if err != nil {
-		return nil, exit(ExitTarget, err)
+		return nil, exit(ExitRefused, err)
 	}
 	return k, nil
 }
@@ -228,7 +228,7 @@ func needRoot(p *change.Planner, doing string) error {
 	if p.Target.Root {
 		return nil
 	}
-	return exit(ExitTarget, fmt.Errorf("%s on this machine needs root: run it with sudo", doing))
+	return exit(ExitRefused, fmt.Errorf("%s on this machine needs root: run it with sudo", doing))
 }
 
 // changeExit gives an error of the engine its exit code.
@@ -237,6 +237,8 @@ func changeExit(err error) error {
 	var refused *change.RefusedError
 	var stale *change.StaleError
 	var plan *change.PlanError
+	var record *change.RecordError
+	var damage *change.DamageError
 	switch {
 	case err == nil:
 		return nil
@@ -246,7 +248,7 @@ func changeExit(err error) error {
 		return exit(ExitRefused, lines("the host is not as it was when the plan was made", stale.Reasons, "make the plan again; nothing was changed"))
 	case errors.As(err, &refused) && len(refused.Details) > 0:
 		return exit(ExitRefused, lines(refused.Reason, refused.Details, refused.Hint))
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &record), errors.As(err, &damage):
 		return exit(ExitRefused, err)
 	case errors.As(err, &plan):
 		return exit(ExitUsage, err)

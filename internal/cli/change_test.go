@@ -118,7 +118,7 @@ func TestApplyToThisMachine(t *testing.T) {
 		t.Errorf("a deadline of zero: %d %s", code, text)
 	}
 	if os.Geteuid() != 0 {
-		if code, text := run(here(t, nil)); code != ExitTarget || !strings.Contains(text, "needs root: run it with sudo") {
+		if code, text := run(here(t, nil)); code != ExitRefused || !strings.Contains(text, "needs root: run it with sudo") {
 			t.Errorf("not root: %d %s", code, text)
 		}
 	}
@@ -133,7 +133,7 @@ func TestChangeExit(t *testing.T) {
 		{&change.RefusedError{Reason: "x", Details: []string{"a\x1b[2J", "b"}}, ExitRefused},
 		{&change.StaleError{Reasons: []string{"x"}}, ExitRefused},
 		{&change.PlanError{Reason: "x"}, ExitUsage},
-		{&change.DamageError{}, ExitTarget},
+		{&change.DamageError{}, ExitRefused},
 		{&change.StepError{Err: errors.New("x")}, ExitTarget},
 		{&change.LeftError{}, ExitTarget},
 		{usage("x"), ExitUsage},

@@ -65,7 +65,7 @@ func (a *app) chosen(state, id string, fits func(change.Transaction) bool, none 
 			}
 		}
 		if len(damaged) > 0 {
-			return nil, exit(ExitTarget, &change.DamageError{Damage: damaged[0]})
+			return nil, exit(ExitRefused, &change.DamageError{Damage: damaged[0]})
 		}
 		return nil, exit(ExitRefused, errors.New(none+"; castellan history lists the transactions"))
 	}
@@ -76,7 +76,7 @@ func (a *app) chosen(state, id string, fits func(change.Transaction) bool, none 
 	}
 	for _, d := range damaged {
 		if d.ID == id {
-			return nil, exit(ExitTarget, &change.DamageError{Damage: d})
+			return nil, exit(ExitRefused, &change.DamageError{Damage: d})
 		}
 	}
 	return nil, usage("there is no transaction %s in %s; castellan history lists them", harmless(id), state)
