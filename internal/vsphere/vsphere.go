@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -76,6 +78,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	soapClient := soap.NewClient(&url.URL{Scheme: "https", Host: o.Host, Path: vim25.Path}, false)
 	transport := soapClient.DefaultTransport()
 	transport.TLSClientConfig = config
+	soapClient.Client.Transport = drained{transport}
 	soapClient.Timeout = o.Timeout
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -88,6 +91,30 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		return nil, explain(o.Host, err)
 	}
 	return c, nil
+}
+
+// drained reads answers to their end: the decoder stops at the last element, and a connection of which something is left unread
+// is not used again. Thousands of calls would be thousands of TLS handshakes.
+type drained struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (d drained) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := d.RoundTripper.RoundTrip(r)
+	if err == nil {
+		res.Body = drainedBody{res.Body}
+	}
+	return res, err
+}
+
+type drainedBody struct{ io.ReadCloser }
+
+// maxRest bounds what is read of an answer that nobody wants any more, in bytes.
+const maxRest = 64 << 10
+
+// Close implements [io.Closer].
+func (b drainedBody) Close() error {
+	_, _ = io.CopyN(io.Discard, b.ReadCloser, maxRest) // what cannot be read any more costs a connection, and nothing else
+	return b.ReadCloser.Close()
 }
 
 // Close ends the session.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"testing"
@@ -133,5 +134,28 @@ func TestSilence(t *testing.T) {
 	_, err := Dial(t.Context(), Options{Host: s.Listener.Addr().(*net.TCPAddr).String(), User: "u", Password: "p", Thumbprint: hex.EncodeToString(sum[:]), Timeout: 300 * time.Millisecond})
 	if err == nil || !strings.Contains(err.Error(), "does not answer in time") {
 		t.Errorf("%v", err)
+	}
+}
+
+// All calls go over few connections.
+func TestConnectionsAreKept(t *testing.T) {
+	c := dial(t, vcenter(t, 5))
+	list, err := c.Machines(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if !i.Reused {
+			opened++
+		}
+	}})
+	for _, v := range list {
+		if _, err := c.Machine(ctx, v.Ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opened > 2 {
+		t.Errorf("%d connections were opened for %d machines", opened, len(list))
 	}
 }
