@@ -16,10 +16,14 @@ func (t *textReport) channels(list []posture.GuestChannel) {
 	t.put(strongSpan("Guests of both worlds"), faintSpan("  open of all: which ways lead out of them"))
 	t.put(faintSpan("  " + pad("channel", 16) + pad("Proxmox VE", 14) + pad("VMware", 14) + "for example"))
 	for _, c := range list {
-		names := append(append([]string{}, c.PVE.Names...), c.VMware.Names...)
-		line := "  " + pad(c.Channel, 16) + pad(channelCount(c.PVE), 14) + pad(channelCount(c.VMware), 14)
-		t.put(plainSpan(line + cut(oneLine(strings.Join(names, ", ")), max(t.width-len(line), 10))))
+		line := "  " + pad(cut(oneLine(c.Channel), 15), 16) + pad(channelCount(c.PVE), 14) + pad(channelCount(c.VMware), 14)
+		t.put(plainSpan(line + cut(channelNames(c), max(t.width-len(line), 10))))
 	}
+}
+
+// channelNames are examples of guests for which a channel is open.
+func channelNames(c posture.GuestChannel) string {
+	return oneLine(strings.Join(append(append([]string{}, c.PVE.Names...), c.VMware.Names...), ", "))
 }
 
 func channelCount(c posture.ChannelCount) string {

@@ -33,6 +33,7 @@ type htmlPage struct {
 	Count      int // of targets
 	Targets    iter.Seq[htmlTarget]
 	Clusters   []htmlCluster
+	Channels   []htmlChannel
 	Groups     []htmlGroup
 	Statuses   []htmlPart
 	Severities []htmlPart
@@ -52,6 +53,9 @@ type htmlCluster struct {
 	Name, Head string
 	Rows       []htmlDeviation
 }
+
+// htmlChannel says for how many guests of either world one way to the hypervisor is open.
+type htmlChannel struct{ Channel, PVE, VMware, Names string }
 
 type htmlDeviation struct{ Control, Title, Results string }
 
@@ -147,6 +151,9 @@ func pageOf(r *posture.Report) htmlPage {
 			x.Rows = append(x.Rows, htmlDeviation{oneLine(d.Control), oneLine(d.Title), byStatus(d)})
 		}
 		p.Clusters = append(p.Clusters, x)
+	}
+	for _, c := range r.GuestChannels {
+		p.Channels = append(p.Channels, htmlChannel{oneLine(c.Channel), channelCount(c.PVE), channelCount(c.VMware), channelNames(c)})
 	}
 	if len(r.Targets) == 1 {
 		t := r.Targets[0]

@@ -78,6 +78,10 @@ func anyReport(t *rapid.T) *posture.Report {
 		}
 		r.Clusters = append(r.Clusters, c)
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "channels") {
+		r.GuestChannels = append(r.GuestChannels, posture.GuestChannel{Channel: texts(t, "channel"), PVE: posture.ChannelCount{Guests: 7, Open: 2, Names: []string{texts(t, "guest")}},
+			VMware: posture.ChannelCount{Guests: 1, NotThere: rapid.Bool().Draw(t, "there"), Names: []string{texts(t, "guest"), texts(t, "guest")}}})
+	}
 	return r
 }
 
