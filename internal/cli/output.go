@@ -44,10 +44,26 @@ func (a *app) newOutput(f *scanFlags, rep *posture.Report) (*output, error) {
 func (o *output) add(r posture.TargetReport) {
 	o.comparison.Add(r)
 	if o.stream == nil {
-		o.rep.Targets = append(o.rep.Targets, r)
+		o.rep.Targets = append(o.rep.Targets, o.slim(r))
 		return
 	}
 	o.err = errors.Join(o.err, o.stream.Target(r))
+}
+
+// slim drops what the short text report does not show: over thousands of targets it is most of what a report holds. Remedies stay
+// with the first target, because a report of one target suggests to repair it.
+func (o *output) slim(r posture.TargetReport) posture.TargetReport {
+	if o.flags.verbose || len(o.flags.formats) != 1 || o.flags.formats[0] != "text" {
+		return r
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Evidence, f.Refs, f.Obsolete, f.Rationale, f.Manual = nil, nil, nil, "", ""
+		if len(o.rep.Targets) > 0 {
+			f.Remediation = nil
+		}
+	}
+	return r
 }
 
 func (o *output) close() error {
