@@ -87,7 +87,7 @@ func TestWalk(t *testing.T) {
 
 // TestWalkTables finds entries of the tables that nothing uses.
 func TestWalkTables(t *testing.T) {
-	keys := slices.Concat(slices.Collect(maps.Keys(walkOmissions())), slices.Collect(maps.Keys(walkRecorded())), slices.Collect(maps.Keys(walkWith())),
+	keys := slices.Concat(slices.Collect(maps.Keys(walkOmissions())), slices.Collect(maps.Keys(walkRecorded())),
 		slices.Collect(maps.Keys(walkParams())), slices.Collect(maps.Keys(walkNever())))
 	for _, k := range keys {
 		if _, err := os.Stat(filepath.Join(catalogueDir, "testdata", k)); err != nil {
@@ -160,7 +160,6 @@ func (w walk) fixture(t *testing.T, dir string) {
 	name := w.control.ID + "/" + filepath.Base(dir)
 	root := filepath.Join(t.TempDir(), "root")
 	copyTree(t, dir, root)
-	w.supply(t, name, root)
 	before := treeOf(t, root)
 	f := w.judge(t, root)
 	if f.Status != posture.Fail {
@@ -419,63 +418,6 @@ func installs(c posture.Control) bool {
 	return slices.ContainsFunc(list, func(r posture.Remediation) bool { return r.Kind == "package" })
 }
 
-// walkWith are files beside those of a fixture that its repair needs to see, when the fixture alone is too small for it. A value that
-// begins with "/" is a directory below the fixtures of which everything is added that the fixture lacks.
-//
-// table: files, or other fixtures, by control or fixture
-func walkWith() map[string]map[string]string {
-	second := map[string]string{"": "/SSH-31/pass"} // the second way in
-	return map[string]map[string]string{
-		"SSH-01": second, "SSH-02": second, "SSH-29": second,
-		"SSH-17":       {"": "/SSH-17/pass"},
-		"SYS-25":       {"etc/network/interfaces": "auto lo\niface lo inet loopback\n"},
-		"BOOT-09/fail": {"etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"},
-		"BOOT-12":      {"proc/cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\n", "etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n"},
-	}
-}
-
-// supply adds the files of walkWith.
-func (w walk) supply(t *testing.T, name, root string) {
-	t.Helper()
-	for _, key := range []string{w.control.ID, name} {
-		for file, text := range walkWith()[key] {
-			if file == "" {
-				other := filepath.Join(t.TempDir(), "other")
-				copyTree(t, filepath.Join(catalogueDir, "testdata", text), other)
-				lack(t, other, root)
-				continue
-			}
-			at := filepath.Join(root, file)
-			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-// lack moves to a directory what it lacks of another.
-func lack(t *testing.T, from, to string) {
-	t.Helper()
-	for name, text := range treeOf(t, from) {
-		if strings.HasPrefix(text, "d") {
-			continue
-		}
-		at := filepath.Join(to, name)
-		if _, err := os.Lstat(at); err == nil {
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(from, name), at); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // leftOut is why a fixture is left out: what the plan says of it contains reason.
 type leftOut struct{ reason, because string }
 
@@ -499,7 +441,7 @@ func walkOmissions() map[string]leftOut {
 		"SYS-37/fail-namespaces":     {"remove that line first", "a line of the administrator's own, which says something else as well"},
 		"SYS-38/fail-firewall-blind": {"sysctl.bridge_firewall", "who filters bridges needs the other value"},
 		"SYS-40/fail-needed":         {"set already", "a module that is needed is not blocked; the line that blocks it is the administrator's"},
-		"SSH-02/fail":                {"remove it there if it is not meant to be an exception", "an exception of the administrator's own"},
+		"SSH-02/fail-exception":      {"remove it there if it is not meant to be an exception", "an exception of the administrator's own"},
 		"SSH-28/fail":                {"set already", "a unit is not restarted in a copy"},
 		"SVC-09/fail-used":           {"services.spice_guests", "guests use what would be switched off"},
 		"SVC-18/fail-vzdump":         {"vzdump_tmpdir", "where vzdump shall unpack is for the administrator to say"},
