@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +23,7 @@ type guestFlags struct {
 	guest   int
 	verbose bool
 	orphans bool
+	vmware  vmwareFlags
 }
 
 func (a *app) pveGuestsCommand(e *estateFlags) *cobra.Command {
@@ -32,6 +35,8 @@ func (a *app) pveGuestsCommand(e *estateFlags) *cobra.Command {
 console, code that the node runs for it, weakened isolation; and with its life: owner, template, snapshots, disks left over,
 changes that wait for a restart, an old QEMU. Only the section in force counts, never a snapshot.
 
+VMware guests of the same estate stand below, with --vmx, in the words of the same channels.
+
 On a node the state of guests costs a second or two of the API; the contents of storages, where disks left over lie, are asked
 with --orphans.`,
 		Args: cobra.NoArgs,
@@ -40,18 +45,19 @@ with --orphans.`,
 				return usage("--guest %d: a VMID is a number from 100 on", f.guest)
 			}
 			return a.withCluster(cmd.Context(), e, func(c *inventory.Cluster, o *opened) error {
-				return a.guests(e, f, c, o)
+				return a.guests(cmd.Context(), e, f, c, o)
 			})
 		},
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&f.guest, "guest", 0, "show the guest with this `VMID` in detail")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "show every guest in detail")
+	addVMwareFlags(fl, &f.vmware)
 	fl.BoolVar(&f.orphans, "orphans", false, "ask a node for the contents of its storages too (a second or more each)")
 	return cmd
 }
 
-func (a *app) guests(e *estateFlags, f *guestFlags, c *inventory.Cluster, o *opened) error {
+func (a *app) guests(ctx context.Context, e *estateFlags, f *guestFlags, c *inventory.Cluster, o *opened) error {
 	cheap := o.desc.Kind != "local" && o.desc.Kind != "ssh"
 	s, err := survey(o.reader, c, exposure.Options{Orphans: f.orphans || cheap})
 	if err != nil {
@@ -63,13 +69,24 @@ func (a *app) guests(e *estateFlags, f *guestFlags, c *inventory.Cluster, o *ope
 			return usage("there is no guest %d; castellan pve guests lists them", f.guest)
 		}
 	}
+	vmware, unread := a.vmwareGuests(ctx, &f.vmware)
+	var wrong *exitError
+	if errors.As(unread, &wrong) {
+		return unread
+	}
 	switch {
 	case e.json:
-		err = a.printJSON(s)
+		err = a.printJSON(guestsOfBoth{s, vmware})
 	case f.guest != 0 || f.verbose:
 		a.explainGuests(s, o.desc.Now)
 	default:
 		a.listGuests(s, o.desc.Now)
+	}
+	if !e.json && f.guest == 0 {
+		a.listVMware(vmware)
+	}
+	if err == nil {
+		err = unreadVMware(vmware, unread)
 	}
 	if err == nil && s.Partial() {
 		return exit(ExitPartial, fmt.Errorf("some configurations could not be read; the others are shown"))

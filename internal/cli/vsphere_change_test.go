@@ -310,3 +310,17 @@ func TestVSphereSilentInList(t *testing.T) {
 		}
 	}
 }
+
+// Machines of vSphere stand beside the guests of Proxmox VE.
+func TestVSphereGuests(t *testing.T) {
+	x := newFaulty(t, 2)
+	stdout, stderr, code := run(t, "pve", "guests", "--root", "../../examples/estate", "--vmx", x.target)
+	if code != 0 || !strings.Contains(stdout, "DC0_H0_VM0     running ") || !strings.Contains(stdout, "4 VMware guests") || !strings.Contains(stdout, "25 guests") {
+		t.Errorf("code %d: %s%s", code, stdout, stderr)
+	}
+	t.Setenv(envVSpherePassword, "wrong")
+	stdout, stderr, code = run(t, "pve", "guests", "--root", "../../examples/estate", "--vmx", x.target)
+	if code != ExitTarget && code != ExitPartial || !strings.Contains(stderr, "password is wrong") {
+		t.Errorf("code %d: %s%s", code, stdout, stderr)
+	}
+}

@@ -57,7 +57,7 @@ func openGuests(f *Facts) []openGuest {
 		if !f.VMX.Set.IsKnown() {
 			return nil
 		}
-		return []openGuest{{"vmware", "vmware\x00" + f.Target.Name, f.VMX.Name.Value, openVMX(f.VMX)}}
+		return []openGuest{{"vmware", "vmware\x00" + f.Target.Name, f.VMX.Name.Value, OpenChannels(f.VMX)}}
 	}
 	if !f.Guests.Exposures.IsKnown() || !f.Guests.Lives.IsKnown() {
 		return nil
@@ -84,8 +84,8 @@ func openGuests(f *Facts) []openGuest {
 	return out
 }
 
-// openVMX tells which channels of a VMware guest are open. A setting that cannot be read leaves its channel open.
-func openVMX(v VMXFacts) []string {
+// OpenChannels tells which channels of a VMware guest are open. A setting that cannot be read leaves its channel open.
+func OpenChannels(v VMXFacts) []string {
 	closed := map[string]bool{
 		"clipboard":      on(v.CopyOff) && on(v.PasteOff) && on(v.DragOff),
 		"folder-sharing": on(v.FoldersOff),
