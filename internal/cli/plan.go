@@ -232,15 +232,15 @@ func (f *planFlags) changesFor(p *change.Planner, judge *posture.Judge, facts *p
 	if err != nil {
 		return nil, nil, err
 	}
-	findings, again := slices.Clone(findings), false
+	var caused []posture.Finding
 	for _, x := range judge.Evaluate(after).Findings {
 		i := slices.IndexFunc(findings, func(y posture.Finding) bool { return y.Control == x.Control })
 		if i >= 0 && x.Status == posture.Fail && (findings[i].Status == posture.Pass || findings[i].Status == posture.NotApplicable) {
-			findings[i], again = x, true
+			caused = append(caused, x)
 		}
 	}
-	if again {
-		changes, omitted = judge.Changes(after, findings, want)
+	if len(caused) > 0 {
+		changes, omitted = judge.ChangesWith(facts, findings, after, caused, want)
 	}
 	return changes, omitted, nil
 }

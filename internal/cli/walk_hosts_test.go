@@ -112,3 +112,21 @@ func hostRest() []string {
 		"SVC-14",  // profiles are in force once the host starts with them
 	}
 }
+
+// What a repair makes necessary is planned from the host as it will be, and everything else from the host as it is: afterwards
+// nobody is left on the lists of who needs it.
+func TestPlanKeepsItsLists(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	copyTree(t, catalogueDir+"/testdata/FW-17/fail", root)
+	f := &planFlags{rules: rules{profile: "baseline"}, controls: []string{"FW-17"}}
+	if err := f.load(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := f.make(planner(t, root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := repairedBy(made.plan); !slices.Contains(got, "FW-17") {
+		t.Errorf("FW-17 is not among %v: %+v", got, made.plan.Omitted)
+	}
+}

@@ -43,6 +43,26 @@ func Prerequisites() map[string][]string {
 // and lists filled in; or why nothing is done about it. A control that was chosen and does not fail is no omission: there is
 // nothing to do.
 func (j *Judge) Changes(f *Facts, findings []Finding, want Wanted) ([]change.Change, []change.Omission) {
+	changes, omitted := j.fill(f, findings, want)
+	return inOrder(changes, omitted, findings)
+}
+
+// ChangesWith is Changes together with what repairs caused: findings that fail only after the changes, on the facts of the host as it
+// will be. Everything else is filled in from the host as it is: afterwards its lists of what has to be repaired are empty.
+func (j *Judge) ChangesWith(f *Facts, findings []Finding, after *Facts, caused []Finding, want Wanted) ([]change.Change, []change.Omission) {
+	changes, omitted := j.fill(f, findings, want)
+	more, not := j.fill(after, caused, want)
+	findings = slices.Clone(findings)
+	for _, x := range caused {
+		if i := slices.IndexFunc(findings, func(y Finding) bool { return y.Control == x.Control }); i >= 0 {
+			findings[i] = x
+		}
+	}
+	return inOrder(append(changes, more...), append(omitted, not...), findings)
+}
+
+// fill fills in the remediations of the findings that are wanted.
+func (j *Judge) fill(f *Facts, findings []Finding, want Wanted) ([]change.Change, []change.Omission) {
 	e := &evaluation{judge: j, facts: f, vars: j.env.Bind(f, f.Target.CollectedAt)}
 	member, err := f.OS.Cluster.Get()
 	inside := err == nil && member.(bool)
@@ -68,7 +88,7 @@ func (j *Judge) Changes(f *Facts, findings []Finding, want Wanted) ([]change.Cha
 		}
 		changes = append(changes, list...)
 	}
-	return inOrder(changes, omitted, findings)
+	return changes, omitted
 }
 
 // inOrder puts what has to come first first, and leaves out what would come too early.
