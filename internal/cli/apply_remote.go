@@ -105,18 +105,30 @@ func (e *envoy) confirmAnew(ctx context.Context, t *change.Transaction, f *apply
 	return nil
 }
 
-// reconnect replaces the connection by a new one; it tries until the given time.
+// reconnect replaces the connection by a new one; it tries until the given time. A host that is reached and does not let us in
+// is not asked again: it would take us for somebody who guesses, and shut us out for longer than the change does.
 func (e *envoy) reconnect(ctx context.Context, until time.Time) error {
 	e.shell.Close()
 	target := e.target
 	target.Timeout = reconnectTimeout
 	for {
-		s, err := host.DialShell(ctx, target)
-		if err == nil {
-			e.shell = s
+		// A host in the middle of a change may let us in and then not go on: that attempt is given up, too.
+		attempt, hangUp := context.WithCancel(ctx)
+		timer := time.AfterFunc(2*reconnectTimeout, hangUp)
+		s, err := host.DialShell(attempt, target)
+		timer.Stop()
+		if err == nil && attempt.Err() == nil {
+			e.hangUp()
+			e.shell, e.hangUp = s, hangUp
 			return nil
 		}
-		if ctx.Err() != nil || e.app.now().After(until) {
+		hangUp()
+		if err == nil {
+			s.Close()
+			err = fmt.Errorf("%s lets us in and does not go on", e.name)
+		}
+		var refused *host.LoginError
+		if errors.As(err, &refused) || ctx.Err() != nil || e.app.now().After(until) {
 			return err
 		}
 		select {
@@ -130,18 +142,21 @@ func (e *envoy) reconnect(ctx context.Context, until time.Time) error {
 func (e *envoy) takenBack(ctx context.Context, t *change.Transaction, why error) error {
 	fmt.Fprintf(e.app.err, "castellan: %v\n%s takes %s back at %s; waiting for it\n", why, e.name, t.ID, t.Deadline.Local().Format("15:04:05 MST"))
 	// The clock of the host may differ from ours, so the time that is left is counted from now.
-	until := e.app.now().Add(t.Deadline.Sub(t.Applied) + 30*time.Second)
-	for e.app.now().Before(until) && ctx.Err() == nil {
+	const grace = 3 * time.Second
+	until := e.app.now().Add(t.Deadline.Sub(t.Applied) + grace)
+	for range 8 {
+		select {
+		case <-ctx.Done():
+			return exit(ExitTarget, fmt.Errorf("%w; interrupted: %s takes it back by itself", why, e.name))
+		case <-time.After(until.Sub(e.app.now())):
+		}
+		until = e.app.now().Add(2 * grace)
 		if e.reconnect(ctx, e.app.now()) == nil {
 			out, code, err := e.run("history", t.ID, "--json", "--state", e.state)
 			now, jerr := oneTransaction(out)
 			if err == nil && jerr == nil && code == ExitOK && now != nil && !now.State.Open() {
 				return exit(ExitTarget, fmt.Errorf("%w; %s %s", why, e.name, backWords(*now)))
 			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(3 * time.Second):
 		}
 	}
 	return exit(ExitTarget, fmt.Errorf("%w; whether %s took it back could not be asked: look there with castellan history %s", why, e.name, t.ID))

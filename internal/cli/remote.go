@@ -28,6 +28,7 @@ type envoy struct {
 	dir    string // where the binary lies
 	state  string
 	target host.SSHTarget
+	hangUp context.CancelFunc // ends the connection, whatever it is doing
 }
 
 // sshFlags say how a host is reached that is changed.
@@ -67,7 +68,7 @@ func (a *app) sendEnvoy(ctx context.Context, name, state string, f *sshFlags) (*
 	if err != nil {
 		return nil, exit(ExitTarget, err)
 	}
-	e := &envoy{app: a, shell: shell, name: name, state: state, target: t}
+	e := &envoy{app: a, shell: shell, name: name, state: state, target: t, hangUp: func() {}}
 	if err := e.settle(); err != nil {
 		e.leave()
 		return nil, exit(ExitTarget, fmt.Errorf("cannot run castellan on %s: %w", name, err))
@@ -136,6 +137,7 @@ func (e *envoy) leave() {
 		}
 	}
 	e.shell.Close()
+	e.hangUp()
 }
 
 // send puts a local file beside the binary and returns where it lies.

@@ -154,6 +154,17 @@ func (c *conn) login(ctx context.Context, t SSHTarget) (*ssh.Client, error) {
 	return c.handshake(ctx, r, dial)
 }
 
+// LoginError says that a host was reached and did not let a user in. Whoever tries again and again is shut out for it, by
+// PerSourcePenalties (sshd_config(5)) or by fail2ban.
+type LoginError struct {
+	Address, User string
+	Tried         string // the keys that were offered, in words
+}
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("%s refuses the user %s: %s", e.Address, e.User, e.Tried)
+}
+
 // handshake connects to one resolved host and logs in.
 func (c *conn) handshake(ctx context.Context, r resolved, dial func(context.Context, string, string) (net.Conn, error)) (*ssh.Client, error) {
 	raw, err := dial(ctx, "tcp", r.address)
@@ -201,7 +212,7 @@ func (c *conn) refused(ctx context.Context, r resolved, keys *credentials, err e
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s did not let us in: %w", r.address, ErrTimeout)
 	case strings.Contains(err.Error(), "unable to authenticate"):
-		return fmt.Errorf("%s refuses the user %s: %s", r.address, r.user, keys.tried())
+		return &LoginError{Address: r.address, User: r.user, Tried: keys.tried()}
 	}
 	return fmt.Errorf("no SSH session with %s: %w", r.address, err)
 }
