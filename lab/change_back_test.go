@@ -24,8 +24,9 @@ const late = 5 * time.Second
 func shutsOut() map[string]struct{ changes, missing string } {
 	return map[string]struct{ changes, missing string }{
 		"sshd": {"- kind: sshd\n  set: {AllowGroups: nobody-at-all}\n", "AllowGroups"},
-		"firewall": {"- kind: pvefirewall\n  section: cluster\n  set: {enable: \"1\", policy_in: DROP}\n" +
-			"- kind: pvefirewall\n  section: ipset management\n  set: {192.0.2.0/24: \"\"}\n", "10.99.0.1"},
+		// PVE lets the node's own network in unless an alias says that it is another one.
+		"firewall": {"- kind: pvefirewall\n  section: alias\n  set: {local_network: 192.0.2.0/24}\n" +
+			"- kind: pvefirewall\n  section: cluster\n  set: {enable: \"1\", policy_in: DROP}\n", "10.99.0.1"},
 		"pveproxy": {"- kind: pveproxy\n  set: {ALLOW_FROM: 192.0.2.0/24, DENY_FROM: all, POLICY: allow}\n", "10.99.0.1 to ALLOW_FROM"},
 	}
 }
@@ -221,7 +222,7 @@ func TestRestarted(t *testing.T) {
 	for _, release := range []string{"12", "13"} {
 		t.Run("debian"+release, func(t *testing.T) {
 			t.Parallel()
-			m := bootForChange(t, release, "restarted", false)
+			m := bootForChange(t, release, "restart", false)
 			before := m.mine(t)
 			if out, err := m.asRoot("plan", "-o", "/var/tmp/plan.json"); err != nil {
 				t.Fatalf("plan: %v\n%s", err, out)

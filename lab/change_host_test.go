@@ -56,8 +56,8 @@ func layersOf(t *testing.T, name string) string {
 	return ""
 }
 
-// bootForChange starts a stock host of a release that is about to be changed: with an administrator of its own (olga, who may
-// become root) and, as one of two nodes of a cluster when cluster is set, with the other node's key.
+// bootForChange starts a stock host of a release that is about to be changed, administered by root. In a cluster it is one of
+// two nodes and has an administrator of its own: olga, who may become root.
 func bootForChange(t *testing.T, release, scenario string, cluster bool) *machine {
 	t.Helper()
 	layers := layersOf(t, "debian"+release+"-stock")
@@ -66,15 +66,19 @@ func bootForChange(t *testing.T, release, scenario string, cluster bool) *machin
 	must(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root@pve2", "-f", keys+"/node")
 	m := boot(t, "debian"+release+"-"+scenario, layers, binary, func(root string) {
 		standIns(t, root)
-		administrator(t, root, filepath.Join(filepath.Dir(root), "key.pub"))
 		if cluster {
+			administrator(t, root, filepath.Join(filepath.Dir(root), "key.pub"))
 			secondNode(t, root, keys+"/node.pub")
 		}
 	})
 	must(t, "install", "-m", "600", keys+"/node", m.dir+"/node")
 	m.routes(t)
-	// Whoever restricts root's login must have come in as himself.
-	if out, err := m.login("olga", adminAddress, "sudo", "castellan", "--version"); err != nil {
+	login := []string{"root", "castellan", "--version"}
+	if cluster {
+		// Whoever restricts root's login must have come in as himself.
+		login = []string{"olga", "sudo", "castellan", "--version"}
+	}
+	if out, err := m.login(login[0], adminAddress, login[1:]...); err != nil {
 		t.Fatalf("the administrator does not get in at the start: %v: %s", err, out)
 	}
 	return m

@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +37,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "lab: these tests boot hosts and need root: run them as root (make lab)")
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built, err := filepath.Glob(filepath.Join(home(), "bin.*", ".pid-"+strconv.Itoa(os.Getpid()))); err == nil {
+		for _, mark := range built {
+			os.RemoveAll(filepath.Dir(mark))
+		}
+	}
+	os.Exit(code)
 }
 
 // reach is the key and the host keys in a scratch directory.
@@ -153,19 +161,32 @@ func compare(t *testing.T, what string, want map[string]string, got map[string]f
 	}
 }
 
-// binaryOnce builds castellan, static, as it is shipped.
+// binaryOnce builds castellan, static, as it is shipped. TestMain removes it.
 var binaryOnce = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp(home(), "bin.")
-	return filepath.Join(dir, "castellan"), err
+	if err != nil {
+		return "", err
+	}
+	// By this mark TestMain finds it.
+	if err := os.WriteFile(filepath.Join(dir, ".pid-"+strconv.Itoa(os.Getpid())), nil, 0o600); err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "castellan")
+	cmd := exec.Command("go", "build", "-o", binary, "../cmd/castellan")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("%w: %s", err, out)
+	}
+	return binary, nil
 })
 
 func build(t *testing.T) string {
 	t.Helper()
-	binary, err := binaryOnce()
-	if err != nil {
+	if err := os.MkdirAll(home(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := output(t, 10*time.Minute, "env", "CGO_ENABLED=0", "go", "build", "-o", binary, "../cmd/castellan"); err != nil {
+	binary, err := binaryOnce()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return binary
@@ -184,7 +205,6 @@ func TestHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary := build(t)
-	t.Cleanup(func() { os.RemoveAll(filepath.Dir(binary)) })
 	for _, line := range strings.Split(strings.TrimSpace(string(layers)), "\n") {
 		name, dirs, ok := strings.Cut(line, " ")
 		if !ok {

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# An independent look: lynis, ssh-audit and OpenSCAP on a stock node of the lab, and on the same node after castellan has made
+# its whole baseline. Prints a table: release, what was counted, before, after. Debian only; root; some minutes, so no part of CI.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || { echo "look.sh boots hosts and needs root" >&2; exit 3; }
+if ! command -v ssh-audit >/dev/null; then
+	apt-get -q update >&2
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install ssh-audit >&2
+fi
+./lab/setup.sh
+printf '%-48s %14s %12s\n' "" stock hardened
+CASTELLAN_LAB_LOOK=1 go test -tags lab -count=1 -timeout 30m -run '^TestLook$' ./lab | grep -vE '^(ok|PASS)'
