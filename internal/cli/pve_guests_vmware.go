@@ -10,8 +10,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/castellan-project/castellan/internal/inventory/exposure"
+	"github.com/castellan-project/castellan/internal/inventory/topology"
 	"github.com/castellan-project/castellan/internal/posture"
 	"github.com/castellan-project/castellan/internal/posture/collect"
+	"github.com/castellan-project/castellan/internal/vmx"
 )
 
 // vmwareFlags say which VMware guests stand beside those of Proxmox VE.
@@ -45,10 +47,17 @@ type guestsOfBoth struct {
 	VMware []vmwareGuest `json:"vmware,omitempty"`
 }
 
-// vmwareGuests reads the VMware guests. One that cannot be read is in the list with its error; a vSphere that cannot be reached, or
+// vmwareMachine is one VMware guest that was read, or why it could not be.
+type vmwareMachine struct {
+	target, source string
+	machine        vmx.Machine
+	err            error
+}
+
+// vmwareMachines reads the VMware guests. One that cannot be read is in the list with its error; a vSphere that cannot be reached, or
 // falls silent, is the error, and what was read before comes with it.
-func (a *app) vmwareGuests(ctx context.Context, f *vmwareFlags) ([]vmwareGuest, error) {
-	var out []vmwareGuest
+func (a *app) vmwareMachines(ctx context.Context, f *vmwareFlags) ([]vmwareMachine, error) {
+	var out []vmwareMachine
 	var errs []error
 	for _, name := range f.from {
 		if !isVSphere(name) {
@@ -57,8 +66,8 @@ func (a *app) vmwareGuests(ctx context.Context, f *vmwareFlags) ([]vmwareGuest, 
 				return nil, err
 			}
 			for _, file := range files {
-				facts, err := vmxFacts(file, a.now())
-				out = append(out, guestOf(file, facts, err))
+				m, _, err := machineOf(file)
+				out = append(out, vmwareMachine{file, file, m, err})
 			}
 			continue
 		}
@@ -72,26 +81,35 @@ func (a *app) vmwareGuests(ctx context.Context, f *vmwareFlags) ([]vmwareGuest, 
 			errs = append(errs, err)
 		}
 		for _, v := range list {
-			target := base + "/" + v.Name
+			x := vmwareMachine{target: base + "/" + v.Name, source: v.Path, machine: vsphereMachine(v)}
 			if v.Problem != "" {
-				out = append(out, vmwareGuest{Name: v.Name, Target: target, Open: []string{}, Error: v.Problem})
-				continue
+				x.err = errors.New(v.Problem)
 			}
-			out = append(out, guestOf(target, collect.VMX(target, v.Path, vsphereMachine(v), nil, a.now()), nil))
+			out = append(out, x)
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
+// vmwareGuests says of each VMware guest which channels are open.
+func (a *app) vmwareGuests(ctx context.Context, f *vmwareFlags) ([]vmwareGuest, error) {
+	machines, err := a.vmwareMachines(ctx, f)
+	out := make([]vmwareGuest, 0, len(machines))
+	for _, m := range machines {
+		out = append(out, guestOf(m.target, collect.VMX(m.target, m.source, m.machine, nil, a.now()), m.err))
+	}
+	return out, err
+}
+
 // guestOf says of a machine which channels are open.
 func guestOf(target string, facts *posture.Facts, err error) vmwareGuest {
-	g := vmwareGuest{Target: target, Open: []string{}}
+	g := vmwareGuest{Name: facts.VMX.Name.Value, Target: target, Open: []string{}}
 	if err != nil {
 		g.Error = err.Error()
 		return g
 	}
 	x := facts.VMX
-	g.Name, g.Hardware = x.Name.Value, x.Hardware.Value
+	g.Hardware = x.Hardware.Value
 	if x.Running.IsKnown() {
 		g.State = map[bool]string{true: "running", false: "off"}[x.Running.Value]
 	}
@@ -160,4 +178,30 @@ func unreadVMware(list []vmwareGuest, err error) error {
 		return nil
 	}
 	return exit(ExitPartial, err)
+}
+
+// addVMware puts the VMware guests into the map. What could not be read is told in its list of what is not known.
+func (a *app) addVMware(ctx context.Context, g *topology.Graph, f *vmwareFlags) error {
+	machines, err := a.vmwareMachines(ctx, f)
+	var wrong *exitError
+	if errors.As(err, &wrong) {
+		return err
+	}
+	if err != nil {
+		g.Unknown = append(g.Unknown, err.Error())
+	}
+	var list []topology.Foreign
+	for _, m := range machines {
+		if m.err != nil {
+			g.Unknown = append(g.Unknown, m.target+": "+m.err.Error())
+			continue
+		}
+		x := topology.Foreign{Name: m.machine.Name}
+		for _, c := range m.machine.Cards {
+			x.Cards = append(x.Cards, topology.ForeignCard{Name: c.Name, Network: c.Network, Connected: c.Connected})
+		}
+		list = append(list, x)
+	}
+	g.AddVMware(list)
+	return nil
 }

@@ -23,6 +23,7 @@ type mapFlags struct {
 	formats  []string
 	findings bool
 	group    int
+	vmware   vmwareFlags
 }
 
 func (a *app) pveMapCommand(e *estateFlags) *cobra.Command {
@@ -43,11 +44,15 @@ networks there are, what runs over them, and what makes the whole complex.
 			}
 			return a.withCluster(cmd.Context(), e, func(c *inventory.Cluster, o *opened) error {
 				g := topology.Build(c, topology.Options{Firewall: cardStates(c, o.desc.Now)})
+				if err := a.addVMware(cmd.Context(), g, &f.vmware); err != nil {
+					return err
+				}
 				return a.showMap(g, e, f)
 			})
 		},
 	}
 	fl := cmd.Flags()
+	addVMwareFlags(fl, &f.vmware)
 	fl.StringVarP(&f.output, "output", "o", "", "`file` to write; - is standard output")
 	fl.StringSliceVar(&f.formats, "format", nil, "svg, json or both (default: by the ending of -o, else svg)")
 	fl.BoolVar(&f.findings, "findings", true, "mark findings in the picture; the summary lists them")
@@ -136,10 +141,19 @@ func (a *app) showMap(g *topology.Graph, e *estateFlags, f *mapFlags) error {
 	return nil
 }
 
+// nodesOf counts the nodes, and names the hypervisor that stands beside them.
+func nodesOf(g *topology.Graph) string {
+	text := fmt.Sprintf("%d nodes", g.Members())
+	if slices.ContainsFunc(g.Nodes, func(n topology.Node) bool { return n.Foreign }) {
+		text += " and " + topology.VMware
+	}
+	return text
+}
+
 // printMap is the map for a terminal: networks with their zones and uses, then what makes it complex.
 func (a *app) printMap(g *topology.Graph) {
 	guests := len(g.Guests)
-	fmt.Fprintf(a.out, "%d nodes, %d networks, %d guests; complexity: %s (%d points)\n\n", g.Members(), len(g.Networks), guests, g.Complexity.Class, g.Complexity.Points)
+	fmt.Fprintf(a.out, "%s, %d networks, %d guests; complexity: %s (%d points)\n\n", nodesOf(g), len(g.Networks), guests, g.Complexity.Class, g.Complexity.Points)
 	t := &table{}
 	for i := range g.Networks {
 		n := &g.Networks[i]

@@ -38,16 +38,25 @@ func readVMX(name string) (*vmx.File, error) {
 
 // vmxFacts gives the facts of the virtual machine that a file configures.
 func vmxFacts(name string, now time.Time) (*posture.Facts, error) {
-	file, err := readVMX(name)
+	m, problems, err := machineOf(name)
 	if err != nil {
 		return nil, err
+	}
+	return collect.VMX(name, filepath.Base(name), m, problems, now), nil
+}
+
+// machineOf describes the virtual machine that a file configures. That it runs is known by its lock; that it does not, by nothing.
+func machineOf(name string) (vmx.Machine, []vmx.Problem, error) {
+	file, err := readVMX(name)
+	if err != nil {
+		return vmx.Machine{}, nil, err
 	}
 	m := file.Machine()
 	if exists(name + ".lck") {
 		running := true
 		m.Running = &running
 	}
-	return collect.VMX(name, filepath.Base(name), m, file.Problems(), now), nil
+	return m, file.Problems(), nil
 }
 
 // placeVMX says to the changes of a virtual machine which file they are made in, by its path on the target, and whether that

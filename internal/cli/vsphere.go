@@ -206,6 +206,9 @@ func vsphereMachine(v vsphere.VM) vmx.Machine {
 	for _, d := range v.Devices {
 		m.Devices = append(m.Devices, vmx.Device{Kind: d.Kind, Name: d.Name, Connected: d.Connected, Backing: d.Backing})
 	}
+	for _, c := range v.Cards {
+		m.Cards = append(m.Cards, vmx.Card{Name: c.Name, Network: c.Network, Connected: c.Connected})
+	}
 	for _, d := range v.Disks {
 		m.Disks = append(m.Disks, vmx.Disk{Name: d.Name, File: d.File, Mode: d.Mode})
 	}

@@ -29,6 +29,7 @@ type Machine struct {
 	VMotion, FT string
 	Devices     []Device
 	Disks       []Disk
+	Cards       []Card
 	// Filters are the network filters (dvFilter) by card: "ethernet0.filter1.name" and its value.
 	Filters []Setting
 	// Running is whether it runs, nil when that is not known; Since when it was powered on.
@@ -60,9 +61,17 @@ type Disk struct {
 	Line int    `json:"line,omitempty"`
 }
 
+// Card is a network card. Network is the port group that it is in, or the kind of its connection where there are no port
+// groups (nat, bridged, hostonly of Workstation); empty when the configuration does not say.
+type Card struct {
+	Name, Network string
+	Connected     bool
+}
+
 // The names of devices in a file (libvirt's src/vmx/vmx.c, its head comment).
 var (
 	plainDevice = regexp.MustCompile(`(?i)^(floppy|serial|parallel|pciPassthru)(\d+)\.present$`)
+	cardDevice  = regexp.MustCompile(`(?i)^(ethernet\d+)\.present$`)
 	slotDevice  = regexp.MustCompile(`(?i)^((?:ide|sata|scsi|nvme)\d+:\d+)\.present$`)
 	filterKey   = regexp.MustCompile(`(?i)^ethernet\d+\.filter\d+\.name$`)
 )
@@ -119,6 +128,13 @@ func (m *Machine) devices(settings []Setting) {
 			}
 			m.device(kind, strings.TrimSuffix(s.Key, s.Key[len(g[1])+len(g[2]):]), s.Line)
 		}
+		if g := cardDevice.FindStringSubmatch(s.Key); g != nil {
+			c := Card{Name: g[1], Network: m.value(g[1] + ".networkName"), Connected: m.truth(g[1]+".startConnected", true)}
+			if c.Network == "" {
+				c.Network = m.value(g[1] + ".connectionType")
+			}
+			m.Cards = append(m.Cards, c)
+		}
 		if g := slotDevice.FindStringSubmatch(s.Key); g != nil {
 			m.slot(g[1], s.Line)
 		}
@@ -130,6 +146,7 @@ func (m *Machine) devices(settings []Setting) {
 		}
 	}
 	slices.SortFunc(m.Devices, func(a, b Device) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Cards, func(a, b Card) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Disks, func(a, b Disk) int { return strings.Compare(a.Name, b.Name) })
 }
 

@@ -39,6 +39,7 @@ type VM struct {
 	VMotion, FT string
 	Devices     []Device
 	Disks       []Disk
+	Cards       []Card
 	Running     bool
 	// Booted is when it was powered on, zero when it is off; Changed when its configuration was last changed.
 	Booted, Changed time.Time
@@ -54,6 +55,12 @@ type Device struct {
 
 // Disk is a virtual disk with its mode.
 type Disk struct{ Name, File, Mode string }
+
+// Card is a network card; Network is the name of its port group, or the key of one that is distributed.
+type Card struct {
+	Name, Network string
+	Connected     bool
+}
 
 // HostSystem is an ESXi host.
 type HostSystem struct{ Name, Version string }
@@ -193,6 +200,10 @@ func (v *VM) device(name string, d types.BaseVirtualDevice) {
 		v.Disks = append(v.Disks, diskOf(name, disk))
 		return
 	}
+	if card, ok := d.(types.BaseVirtualEthernetCard); ok {
+		v.Cards = append(v.Cards, cardOf(name, card))
+		return
+	}
 	kind := ""
 	switch d.(type) {
 	case *types.VirtualFloppy:
@@ -221,6 +232,18 @@ func (v *VM) device(name string, d types.BaseVirtualDevice) {
 		x.Backing = info.GetVirtualDeviceFileBackingInfo().FileName
 	}
 	v.Devices = append(v.Devices, x)
+}
+
+func cardOf(name string, d types.BaseVirtualEthernetCard) Card {
+	base := &d.GetVirtualEthernetCard().VirtualDevice
+	c := Card{Name: name, Connected: base.Connectable == nil || base.Connectable.Connected || base.Connectable.StartConnected}
+	switch b := base.Backing.(type) {
+	case *types.VirtualEthernetCardNetworkBackingInfo:
+		c.Network = b.DeviceName
+	case *types.VirtualEthernetCardDistributedVirtualPortBackingInfo:
+		c.Network = b.Port.PortgroupKey
+	}
+	return c
 }
 
 func diskOf(name string, d *types.VirtualDisk) Disk {

@@ -67,6 +67,8 @@ type Node struct {
 	Ports []Port `json:"ports,omitempty"`
 	// LeftOver is true for a directory in /etc/pve/nodes that belongs to no member of the cluster and holds no guest.
 	LeftOver bool `json:"left_over,omitempty"`
+	// Foreign is true for the hypervisor of VMware guests, which is no member of the cluster.
+	Foreign bool `json:"foreign,omitempty"`
 	// Pending is true when edits of the interfaces wait to be applied; nil when nobody knows.
 	Pending *bool `json:"pending,omitempty"`
 	// Changes names the interfaces that the waiting edits touch.
@@ -115,7 +117,7 @@ type Port struct {
 type Network struct {
 	// ID is unique: "vmbr0", "vmbr1.100", "vnet1", "10.0.0.0/24", "vmbr3@pve1" for one that never leaves its node, "user-mode".
 	ID string `json:"id"`
-	// Kind is bridge, vlan, vnet, host (only addresses of nodes) or user-mode.
+	// Kind is bridge, vlan, vnet, host (only addresses of nodes), user-mode, or port group for one of VMware.
 	Kind   string `json:"kind"`
 	Bridge string `json:"bridge,omitempty"`
 	VLAN   int    `json:"vlan,omitempty"`
@@ -176,6 +178,7 @@ type CardID struct {
 
 // Guest is a virtual machine or a container.
 type Guest struct {
+	// ID is the VMID; VMware guests have none, and negative numbers here.
 	ID       int      `json:"vmid"`
 	Kind     string   `json:"kind"`
 	Name     string   `json:"name,omitempty"`
@@ -213,7 +216,7 @@ type Join struct {
 func (g *Graph) Members() int {
 	n := 0
 	for i := range g.Nodes {
-		if !g.Nodes[i].LeftOver {
+		if !g.Nodes[i].LeftOver && !g.Nodes[i].Foreign {
 			n++
 		}
 	}

@@ -294,6 +294,19 @@ func genCluster(t *rapid.T) *inventory.Cluster {
 	return c
 }
 
+func genVMware(t *rapid.T) []topology.Foreign {
+	var out []topology.Foreign
+	for range rapid.IntRange(0, 9).Draw(t, "vmware") {
+		f := topology.Foreign{Name: rapid.SampledFrom(hostile).Draw(t, "name")}
+		for k := range rapid.IntRange(0, 4).Draw(t, "cards") {
+			f.Cards = append(f.Cards, topology.ForeignCard{Name: fmt.Sprintf("ethernet%d", k), Connected: rapid.Bool().Draw(t, "connected"),
+				Network: rapid.SampledFrom(append([]string{"", "dmz", "servers", "vmbr0"}, hostile...)).Draw(t, "portgroup")})
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
 func TestAnyCluster(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := genCluster(t)
@@ -305,13 +318,17 @@ func TestAnyCluster(t *testing.T) {
 			}
 		}
 		g := topology.Build(c, topology.Options{Firewall: states})
+		vmware := genVMware(t)
+		g.AddVMware(vmware)
 		o := draw.Options{GroupAbove: rapid.SampledFrom([]int{0, 1, 5}).Draw(t, "above")}
 		l := draw.Arrange(g, o)
 		checkGeometry(t, l)
 		checkGuests(t, g, l)
 		b := svg(t, l)
 		checkXML(t, b)
-		if again := svg(t, draw.Arrange(topology.Build(c, topology.Options{Firewall: states}), o)); !bytes.Equal(b, again) {
+		g = topology.Build(c, topology.Options{Firewall: states})
+		g.AddVMware(vmware)
+		if again := svg(t, draw.Arrange(g, o)); !bytes.Equal(b, again) {
 			t.Fatalf("two pictures of the same cluster differ")
 		}
 	})

@@ -87,7 +87,7 @@ func title(g *topology.Graph) string {
 	if g.Cluster != "" {
 		return "cluster " + clean(g.Cluster)
 	}
-	if len(g.Nodes) == 1 {
+	if len(g.Nodes) == 1 || len(g.Nodes) == 2 && g.Nodes[1].Foreign {
 		return "node " + clean(g.Nodes[0].Name)
 	}
 	return "the cluster"
@@ -289,6 +289,9 @@ func usesOf(n *topology.Network, node, iface string) []string {
 // farTexts is what stands in a further lane of a unit.
 func farTexts(u *unit) []string {
 	if len(u.guests) == 1 {
+		if u.guests[0].ID < 0 {
+			return []string{"↔ " + u.guests[0].Name}
+		}
 		return []string{"↔ " + itoa(u.guests[0].ID), u.guests[0].Name}
 	}
 	return []string{"↔ " + unitName(u)}
@@ -297,7 +300,7 @@ func farTexts(u *unit) []string {
 func unitName(u *unit) string {
 	g := u.guests[0]
 	if len(u.guests) == 1 {
-		return fmt.Sprintf("%d %s", g.ID, g.Name)
+		return g.Label()
 	}
 	return fmt.Sprintf("%d guests", len(u.guests))
 }
@@ -327,19 +330,36 @@ const maxDots = 6
 func (a *arrange) guestCell(u *unit, network string) cell {
 	g := u.guests[0]
 	c := cell{id: u.id, unit: u, class: "guest " + g.Kind, dots: dots(u, network)}
-	kind := map[string]string{"lxc": "CT", "qemu": "VM"}[g.Kind]
+	kind := map[string]string{"lxc": "CT", "qemu": "VM", "vmware": "VMware"}[g.Kind]
 	if g.Template {
 		kind = "template"
 		c.class += " template"
 	}
 	if len(u.guests) > 1 {
 		c.class += " group"
-		c.texts = []string{fmt.Sprintf("%d guests", len(u.guests)), fmt.Sprintf("%d … %d", g.ID, u.guests[len(u.guests)-1].ID)}
+		c.texts = []string{fmt.Sprintf("%d guests", len(u.guests)), groupRange(u)}
 	} else {
-		c.texts = []string{fmt.Sprintf("%s %d", kind, g.ID), g.Name}
+		c.texts = []string{strings.TrimSpace(kind + " " + number(g)), g.Name}
 	}
 	c.title = u.describe()
 	return c
+}
+
+// number is the VMID as a text; VMware guests have none.
+func number(g *topology.Guest) string {
+	if g.ID < 0 {
+		return ""
+	}
+	return itoa(g.ID)
+}
+
+// groupRange says which guests a box of several holds: by their numbers, and those without by the first name.
+func groupRange(u *unit) string {
+	first, last := u.guests[0], u.guests[len(u.guests)-1]
+	if first.ID < 0 {
+		return first.Name + " …"
+	}
+	return fmt.Sprintf("%d … %d", first.ID, last.ID)
 }
 
 // describe says in words what a box of guests is, for those who cannot see the picture.
@@ -347,11 +367,15 @@ func (u *unit) describe() string {
 	g := u.guests[0]
 	var b strings.Builder
 	if len(u.guests) == 1 {
-		fmt.Fprintf(&b, "%s %d %s on %s", map[string]string{"lxc": "container", "qemu": "virtual machine"}[g.Kind], g.ID, g.Name, g.Node)
+		fmt.Fprintf(&b, "%s %s on %s", map[string]string{"lxc": "container", "qemu": "virtual machine", "vmware": "virtual machine"}[g.Kind], g.Label(), g.Node)
 	} else {
 		fmt.Fprintf(&b, "%d guests on %s:", len(u.guests), g.Node)
 		for _, o := range u.guests[:min(len(u.guests), 12)] {
-			fmt.Fprintf(&b, " %d", o.ID)
+			if o.ID < 0 {
+				b.WriteString(" " + o.Name)
+			} else {
+				fmt.Fprintf(&b, " %d", o.ID)
+			}
 		}
 		if len(u.guests) > 12 {
 			b.WriteString(" and more")
@@ -377,7 +401,14 @@ func (u *unit) describe() string {
 
 func (a *arrange) describe() string {
 	nodes, nets := len(a.cols), len(a.g.Networks)
-	s := fmt.Sprintf("%d nodes, %d networks, %d guests. Complexity: %s, %d points. %d findings are marked.", nodes, nets, len(a.g.Guests), a.g.Complexity.Class,
+	beside := ""
+	for i := range a.cols {
+		if a.cols[i].node.Foreign {
+			nodes--
+			beside = " and VMware"
+		}
+	}
+	s := fmt.Sprintf("%d nodes"+beside+", %d networks, %d guests. Complexity: %s, %d points. %d findings are marked.", nodes, nets, len(a.g.Guests), a.g.Complexity.Class,
 		a.g.Complexity.Points, len(a.g.Findings))
 	if a.out.Groups > 0 {
 		s += fmt.Sprintf(" %d guests are drawn together, boxes: %d.", a.out.Grouped, a.out.Groups)
