@@ -294,7 +294,9 @@ func (e *Engine) discard(id string) error {
 // apply makes the steps of a prepared transaction.
 func (w *work) apply(d *Drafted, o ApplyOptions) (*Transaction, error) {
 	if w.live {
-		if err := w.o.Keeper.Arm(*w.t(), w.t().Deadline); err != nil {
+		// The host looks after the time to confirm whether somebody is still at work, and waits while he is: should this process
+		// die, what is half done does not stay for as long as a generator may take.
+		if err := w.o.Keeper.Arm(*w.t(), w.o.Now().Add(o.Within)); err != nil {
 			return w.giveUp("setting the deadline", err)
 		}
 	}

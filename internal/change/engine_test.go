@@ -40,6 +40,7 @@ type rig struct {
 	ran     []string        // the commands, as far as they change something
 	answer  map[string]host.Output
 	armed   map[string]time.Time
+	arms    []time.Time // all deadlines that were set, in order
 	trials  map[string]Trial
 	slept   time.Duration
 	verdict []Verdict
@@ -113,6 +114,7 @@ func (r *rig) Arm(t Transaction, deadline time.Time) error {
 		}
 	}
 	r.armed[t.ID] = deadline
+	r.arms = append(r.arms, deadline)
 	return nil
 }
 
@@ -423,6 +425,22 @@ func TestRestartIsDoneOnce(t *testing.T) {
 	}
 	if x, err := e.Apply(p, plan, o); err != nil || x.State != AwaitingConfirm {
 		t.Errorf("a plan that was taken back: %+v, %v", x, err)
+	}
+}
+
+// A generator may take minutes. Should apply die meanwhile, the host looks after what it left as soon as the time to confirm is
+// over, and not minutes later.
+func TestPatienceIsNotTheHosts(t *testing.T) {
+	r := newRig(t, true, func(d *Draft) error {
+		if err := d.Write("/etc/a.conf", []byte("new\n"), 0o644); err != nil {
+			return err
+		}
+		return d.Do(Action{Verb: Refresh, Object: "update-grub"})
+	})
+	began := r.now
+	r.mustApply()
+	if len(r.arms) != 2 || !r.arms[0].Equal(began.Add(tenMinutes)) {
+		t.Errorf("armed for %v, want %v first", r.arms, began.Add(tenMinutes))
 	}
 }
 
