@@ -152,7 +152,7 @@ func TestKilled(t *testing.T) {
 			if out, err := m.asRoot("plan", "-o", "/var/tmp/plan.json"); err != nil {
 				t.Fatalf("plan: %v\n%s", err, out)
 			}
-			moments := []string{"/etc/cron.allow", "/etc/systemd/system/rpcbind.socket"}
+			moments := []string{"/etc/cron.allow", "/etc/sudoers.d/castellan"}
 			if release == "13" {
 				moments = []string{"/etc/systemd/system/castellan-revert.timer", "/boot/grub/grub.cfg.new"}
 			}
@@ -206,6 +206,10 @@ func (m *machine) killed(t *testing.T, before map[string]string, moment string) 
 		}
 	}
 	t.Logf("killed at %s with %d paths changed", moment, len(half))
+	if len(slices.DeleteFunc(half, ours)) == 0 {
+		// Killed while the deadline was being set: there is nothing to take back, and perhaps no timer.
+		must(t, m.enter(castellanThere, "revert", id, "--yes")...)
+	}
 	m.takenBack(t, id)
 	if diff := slices.DeleteFunc(changed(before, m.mine(t)), writtenByPrograms); len(diff) > 0 {
 		t.Errorf("killed at %s, not as before:\n%s", moment, strings.Join(diff, "\n"))
