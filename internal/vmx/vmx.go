@@ -15,7 +15,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // MaxSize is the largest file that is read, in bytes: real ones hold some ten thousand.
@@ -62,7 +65,7 @@ type Setting struct {
 type File struct {
 	lines    []line
 	byKey    map[string]int // folded key -> index of the line that holds it first
-	encoding string
+	encoding string // as the file names it
 	ending   string
 	problems []Problem
 	dropped  int
@@ -81,7 +84,7 @@ type line struct {
 func Parse(b []byte) (*File, error) {
 	switch {
 	case len(b) > MaxSize:
-		return nil, fmt.Errorf("the file has %d bytes; a .vmx file has at most %d", len(b), MaxSize)
+		return nil, fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
 	case bytes.HasPrefix(b, []byte{0xff, 0xfe}), bytes.HasPrefix(b, []byte{0xfe, 0xff}):
 		return nil, errors.New("the file is UTF-16; save it as UTF-8")
 	case bytes.IndexByte(b, 0) >= 0:
@@ -263,11 +266,26 @@ func (f *File) decode(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	out, err := charmap.Windows1252.NewDecoder().String(s)
+	out, err := encodingOf(f.encoding).NewDecoder().String(s)
 	if err != nil {
 		return strings.ToValidUTF8(s, "\ufffd")
 	}
 	return out
+}
+
+// encodingOf finds the encoding that a file says it has, among those that were seen in files.
+func encodingOf(name string) encoding.Encoding {
+	switch strings.ToLower(name) {
+	case "gbk", "gb2312", "gb18030", "windows-936", "cp936":
+		return simplifiedchinese.GB18030 // it contains the others
+	case "shift_jis", "windows-932", "cp932":
+		return japanese.ShiftJIS
+	case "windows-1250":
+		return charmap.Windows1250
+	case "windows-1251":
+		return charmap.Windows1251
+	}
+	return charmap.Windows1252
 }
 
 // Settings lists everything that is set, in the order of the file; of a key that stands twice the first.

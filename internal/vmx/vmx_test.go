@@ -82,6 +82,30 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// Names are shown as they were written, and the bytes of the file stay.
+func TestEncodings(t *testing.T) {
+	for text, want := range map[string]string{
+		".encoding = \"GBK\"\ndisplayName = \"\xb7\xfe\xce\xf1\xc6\xf7\"\n":          "服务器",
+		".encoding = \"windows-1252\"\ndisplayName = \"B\xfcro\"\n":                  "Büro",
+		".encoding = \"windows-1251\"\ndisplayName = \"\xd1\xe5\xf0\xe2\xe5\xf0\"\n": "Сервер",
+		".encoding = \"Shift_JIS\"\ndisplayName = \"\x83\x54\"\n":                    "サ",
+		"displayName = \"B\xfcro\"\n":                                                "Büro",
+		".encoding = \"UTF-8\"\ndisplayName = \"Büro\"\n":                            "Büro",
+		".encoding = \"klingon\"\ndisplayName = \"B\xfcro\"\n":                       "Büro",
+	} {
+		f, err := Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Machine().Name; got != want {
+			t.Errorf("%q is read as %q, want %q", text, got, want)
+		}
+		if err := f.Set("log.keepOld", "10"); err != nil || string(f.Bytes()) != text+"log.keepOld = \"10\"\n" {
+			t.Errorf("%v: %q", err, f.Bytes())
+		}
+	}
+}
+
 func TestEncrypted(t *testing.T) {
 	f, err := Parse([]byte("encryption.keySafe = \"vmware:key/list/...\"\nencryption.data = \"...\"\n"))
 	if err != nil || !f.Encrypted() {

@@ -2,10 +2,17 @@ package vsphere
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"io"
+	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -157,5 +164,33 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	if opened > 2 {
 		t.Errorf("%d connections were opened for %d machines", opened, len(list))
+	}
+}
+
+// A certificate that has expired is refused with that reason, unless exactly this one is pinned.
+func TestExpiredCertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	s.StartTLS()
+	defer s.Close()
+	o := Options{Host: s.Listener.Addr().String(), User: "u", Password: "p", Timeout: 5 * time.Second}
+	sum := sha256.Sum256(der)
+	if _, err := Dial(t.Context(), o); err == nil || !strings.Contains(err.Error(), "expired") || !strings.Contains(err.Error(), strings.ToUpper(hex.EncodeToString(sum[:]))) {
+		t.Errorf("%v", err)
+	}
+	o.Thumbprint = hex.EncodeToString(sum[:])
+	if _, err := Dial(t.Context(), o); err == nil || strings.Contains(err.Error(), "certificate") {
+		t.Errorf("%v", err)
 	}
 }
