@@ -15,6 +15,8 @@ import (
 type ApplyOptions struct {
 	// By is who applies it.
 	By Actor
+	// Why is a reason in the operator's words, for the record.
+	Why string
 	// Within is the time to confirm, MinWithin to MaxWithin; a directory waits for ever and ignores it.
 	Within time.Duration
 	// Override applies although a guard refused; what it refused is recorded.
@@ -59,7 +61,7 @@ func (e *Engine) Apply(p *Planner, plan *Plan, o ApplyOptions) (*Transaction, er
 	if err != nil {
 		return nil, err
 	}
-	w.state.Transaction.Override = refused
+	w.state.Transaction.Override, w.state.Transaction.Why = refused, oneLine(o.Why, maxWhy)
 	if err := w.prepare(d); err != nil {
 		w.discard()
 		return nil, &RecordError{err}

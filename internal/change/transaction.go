@@ -48,8 +48,9 @@ type Transaction struct {
 	Place   int  `json:"place"`
 	Windows int  `json:"windows"`
 	Host    Host `json:"host"`
-	// By is who applied it.
+	// By is who applied it, Why what he gave as the reason.
 	By       Actor    `json:"by"`
+	Why      string   `json:"why,omitempty"`
 	Controls []string `json:"controls"`
 	// Paths are the paths that it puts, sorted, without links.
 	Paths []string  `json:"paths,omitempty"`

@@ -19,6 +19,7 @@ type applyFlags struct {
 	operatorFlags
 	sshFlags
 	within    time.Duration
+	why       string
 	state     string
 	yes, json bool
 	console   bool
@@ -52,6 +53,7 @@ was edited; 3 it could not be made, and was taken back; 4 refused; 5 some plans 
 	addSSHFlags(cmd, &f.sshFlags)
 	addStateFlag(cmd, &f.state)
 	fl.DurationVar(&f.within, "confirm-within", 10*time.Minute, "`time` to confirm before the host takes everything back, 30s to 24h")
+	fl.StringVar(&f.why, "why", "", "a `reason` for the record: a ticket, a sentence")
 	fl.BoolVar(&f.yes, "yes", false, "do not ask")
 	fl.BoolVar(&f.json, "json", false, "print the transactions as JSON")
 	fl.BoolVar(&f.console, "i-will-be-at-the-console", false, "apply although somebody would not get in; it is recorded")
@@ -172,7 +174,7 @@ func (a *app) applyHere(ctx context.Context, plan *change.Plan, f *applyFlags, f
 	}
 	by := a.actor(a.connection())
 	end := a.steady()
-	t, err := e.Apply(p, plan, change.ApplyOptions{By: by, Within: f.within, Override: f.console})
+	t, err := e.Apply(p, plan, change.ApplyOptions{By: by, Why: f.why, Within: f.within, Override: f.console})
 	clear()
 	stop := end()
 	if errors.Is(err, change.ErrNothingLeft) {

@@ -58,6 +58,9 @@ func (e *envoy) applyWindow(file string, f *applyFlags) (*change.Transaction, er
 	for _, s := range f.admins {
 		args = append(args, "--admin", s)
 	}
+	if f.why != "" {
+		args = append(args, "--why", f.why)
+	}
 	if f.console {
 		args = append(args, "--i-will-be-at-the-console")
 	}

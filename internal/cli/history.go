@@ -69,16 +69,32 @@ func (a *app) transactionTable(list []change.Transaction, state string) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "TRANSACTION\tAPPLIED\tSTATE\tCONTROLS\tBY")
+	fmt.Fprintln(w, "TRANSACTION\tAPPLIED\tSTATE\tCONTROLS\tBY\tWHY")
 	for i := len(list) - 1; i >= 0; i-- {
 		t := list[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", t.ID, t.Began.Local().Format("2006-01-02 15:04"), stateWords(t.State), len(t.Controls), harmless(actorWords(t.By)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.ID, t.Began.Local().Format("2006-01-02 15:04"), stateWords(t.State), len(t.Controls), harmless(actorWords(t.By)),
+			harmless(whyWords(t)))
 	}
 	if err := w.Flush(); err != nil {
 		return exit(ExitTarget, err)
 	}
 	fmt.Fprintf(a.out, "\nmore: castellan history %s%s\n", list[len(list)-1].ID, stateArg(state))
 	return nil
+}
+
+// shownWhy is how much of a reason a line of the list shows, in characters.
+const shownWhy = 24
+
+// whyWords says why something was done: the reason that was given, else the controls that ask for it.
+func whyWords(t change.Transaction) string {
+	s := t.Why
+	if s == "" {
+		s = strings.Join(t.Controls, ", ")
+	}
+	if r := []rune(s); len(r) > shownWhy {
+		s = string(r[:shownWhy-1]) + "…"
+	}
+	return s
 }
 
 // story tells everything of one transaction.
@@ -91,6 +107,9 @@ func (a *app) story(t change.Transaction, state string) {
 	row("host", "%s %s", t.Host.Target, t.Host.Hostname)
 	row("window", "%s, %d of %d of the plan %.12s", t.Window, t.Place, t.Windows, t.Plan)
 	row("by", "%s", actorWords(t.By))
+	if t.Why != "" {
+		row("why", "%s", t.Why)
+	}
 	if t.By.Key != "" {
 		row("key", "%s", t.By.Key)
 	}
