@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// lookWanted, when set, lets TestLook run; it takes minutes and downloads packages, and proves nothing by itself.
+// lookWanted, when set, lets TestLook run; it takes minutes and downloads packages, and proves nothing by itself. "quick" leaves
+// OpenSCAP out, which takes most of the time.
 const lookWanted = "CASTELLAN_LAB_LOOK"
 
 // content is the package of OpenSCAP's rules of Debian 13, in which those for Debian 12 are; Debian 12 itself has them for 11 only.
@@ -71,6 +72,9 @@ func (m *machine) look(t *testing.T, rules, release string) [][2]string {
 	add("ssh-audit: fail", strings.Count(string(said), "[fail]"))
 	add("ssh-audit: warn", strings.Count(string(said), "[warn]"))
 
+	if os.Getenv(lookWanted) == "quick" {
+		return out
+	}
 	for _, profile := range []string{"standard", "anssi_np_nt28_average", "anssi_np_nt28_high"} {
 		pass, fail, which := m.openSCAP(t, rules, release, profile)
 		add("OpenSCAP "+which+" "+profile+": pass", pass)
