@@ -267,7 +267,7 @@ func (a *app) applied(t change.Transaction, plan *change.Plan, place int, f *app
 	a.changedMachines(t.Host.Target, plan.Windows[place])
 	state := stateArg(f.state)
 	if t.Host.Kind == "dir" {
-		fmt.Fprintf(a.out, "next: castellan confirm %s%s, or castellan revert %s%s\n", t.ID, state, t.ID, state)
+		fmt.Fprintf(a.out, "next: castellan confirm %s%s\n  or: castellan revert %s%s\n", t.ID, state, t.ID, state)
 	} else {
 		fmt.Fprintf(a.out, "\nThe host takes it back at %s, in %s, unless you confirm.\nLeave this session open and confirm from a NEW connection:\n\n  %s%s\n\n",
 			t.Deadline.Local().Format("15:04:05 MST"), shortTime(t.Deadline.Sub(a.now())), a.confirmLine(t), state)
