@@ -232,15 +232,18 @@ func (f *planFlags) changesFor(p *change.Planner, judge *posture.Judge, facts *p
 	if err != nil {
 		return nil, nil, err
 	}
-	var caused []posture.Finding
+	var caused, spoiled []posture.Finding
 	for _, x := range judge.Evaluate(after).Findings {
 		i := slices.IndexFunc(findings, func(y posture.Finding) bool { return y.Control == x.Control })
 		if i >= 0 && x.Status == posture.Fail && (findings[i].Status == posture.Pass || findings[i].Status == posture.NotApplicable) {
 			caused = append(caused, x)
 		}
+		if x.Status == posture.Fail && slices.ContainsFunc(changes, func(c change.Change) bool { return c.Control == x.Control }) {
+			spoiled = append(spoiled, x)
+		}
 	}
-	if len(caused) > 0 {
-		changes, omitted = judge.ChangesWith(facts, findings, after, caused, want)
+	if len(caused)+len(spoiled) > 0 {
+		changes, omitted = judge.ChangesWith(facts, findings, after, caused, spoiled, want)
 	}
 	return changes, omitted, nil
 }

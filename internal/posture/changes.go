@@ -47,10 +47,20 @@ func (j *Judge) Changes(f *Facts, findings []Finding, want Wanted) ([]change.Cha
 	return inOrder(changes, omitted, findings)
 }
 
-// ChangesWith is Changes together with what repairs caused: findings that fail only after the changes, on the facts of the host as it
-// will be. Everything else is filled in from the host as it is: afterwards its lists of what has to be repaired are empty.
-func (j *Judge) ChangesWith(f *Facts, findings []Finding, after *Facts, caused []Finding, want Wanted) ([]change.Change, []change.Omission) {
+// ChangesWith is Changes with regard to the host as it will be after them. caused are findings that fail only then: what repairs
+// them comes with it. spoiled are findings that were to be repaired and fail then all the same: those whose repair may not be made
+// any more, because another change took away what it needs, are left out. Everything else is filled in from the host as it is:
+// afterwards its lists of what has to be repaired are empty.
+func (j *Judge) ChangesWith(f *Facts, findings []Finding, after *Facts, caused, spoiled []Finding, want Wanted) ([]change.Change, []change.Omission) {
 	changes, omitted := j.fill(f, findings, want)
+	_, gone := j.fill(after, spoiled, want)
+	for _, o := range gone {
+		if o.Code == "needs" {
+			o.Reason = "another change of this plan takes away what it needs: " + o.Reason
+			omitted = append(omitted, o)
+			changes = slices.DeleteFunc(changes, func(c change.Change) bool { return c.Control == o.Control })
+		}
+	}
 	more, not := j.fill(after, caused, want)
 	findings = slices.Clone(findings)
 	for _, x := range caused {

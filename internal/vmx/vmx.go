@@ -65,7 +65,7 @@ type Setting struct {
 type File struct {
 	lines    []line
 	byKey    map[string]int // folded key -> index of the line that holds it first
-	encoding string // as the file names it
+	encoding string         // as the file names it
 	ending   string
 	problems []Problem
 	dropped  int
