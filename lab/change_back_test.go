@@ -138,7 +138,8 @@ func (m *machine) takenBack(t *testing.T, id string) {
 			t.Fatalf("%s: %+v", id, x)
 		}
 	}
-	t.Errorf("%s was not taken back: %+v", id, m.history(t))
+	said, _ := output(t, 30*time.Second, m.enter("journalctl", "-q", "-n", "40", "-o", "cat", "-u", "castellan-revert.service", "-u", "castellan-recover.service")...)
+	t.Errorf("%s was not taken back: %+v\n%s", id, m.history(t), said)
 }
 
 // TestKilled: whoever applies is killed in the middle, and the host takes back what there is.
