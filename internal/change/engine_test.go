@@ -184,7 +184,7 @@ func manySteps(d *Draft) error {
 		d.Sysctl("kernel.knob", "1"),
 	}
 	if d.Live() {
-		errs = append(errs, d.Candidate("/etc/a.conf", "nft -c -f"), d.OnTrial("/etc/sub/new.conf", "soon"), d.Do(Action{Verb: Check, Object: "sshd -t"}), d.Do(Action{Verb: DaemonReload}), d.Do(Action{Verb: Refresh, Object: "newaliases"}),
+		errs = append(errs, d.Candidate("/etc/a.conf", "nft -c -f"), d.Candidate("/etc/sub/new.conf", "nft -c -f"), d.OnTrial("/etc/sub/new.conf", "soon"), d.Do(Action{Verb: Check, Object: "sshd -t"}), d.Do(Action{Verb: DaemonReload}), d.Do(Action{Verb: Refresh, Object: "newaliases"}),
 			d.Do(Action{Verb: Start, Object: "new.service"}), d.Do(Action{Verb: Restart, Object: "old.service"}))
 	}
 	return errors.Join(errs...)

@@ -281,18 +281,19 @@ func (w *work) compare() (todo []int, conflicts []conflict, failed []error) {
 // sweep removes what a killed process left beside a path.
 func (w *work) sweep(s undoStep) error { return w.clear(host.Leftover(s.Path)) }
 
-// sweepScratch removes the copies of candidates that a killed process left behind.
+// sweepScratch removes the copies of candidates that a killed process left behind: all of them first, then their directory.
 func (w *work) sweepScratch() error {
+	var names []string
 	for _, s := range w.undo.Steps[:min(w.state.Step+1, len(w.undo.Steps))] {
-		if s.Candidate == "" {
-			continue
-		}
-		copied := path.Join(scratch, path.Base(s.Path))
-		if err := w.clear(host.Leftover(scratch), host.Leftover(copied), copied, scratch); err != nil {
-			return err
+		if s.Candidate != "" {
+			copied := path.Join(scratch, path.Base(s.Path))
+			names = append(names, host.Leftover(copied), copied)
 		}
 	}
-	return nil
+	if len(names) == 0 {
+		return nil
+	}
+	return w.clear(append(names, host.Leftover(scratch), scratch)...)
 }
 
 // clear removes what is castellan's own.
