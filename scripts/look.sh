@@ -11,4 +11,4 @@ if ! command -v ssh-audit >/dev/null; then
 fi
 ./lab/setup.sh
 printf '%-48s %14s %12s\n' "" stock hardened
-CASTELLAN_LAB_LOOK=${1:-all} go test -tags lab -count=1 -timeout 30m -v -run '^TestLook$' ./lab | grep -E '^Debian|FAIL|_test.go'
+CASTELLAN_LAB_LOOK=${1:-all} go test -tags lab,look -count=1 -timeout 30m -v -run '^TestLook$' ./lab | grep -E '^Debian|FAIL|_test.go'
