@@ -28,13 +28,13 @@ const (
 	ExitPartial  = 5 // some targets failed
 )
 
-// gcPercent is how much the heap may grow between collections, in percent; Go's default is 100. With 150 a scan with the
-// whole catalogue stays under the 60 MB of its budget.
-const gcPercent = 150
+// gcPercent is how much the heap may grow between collections, in percent; Go's default is 100. With 80 a scan with the whole
+// catalogue stays under the 60 MB of its budget.
+const gcPercent = 80
 
 // firstGC is how many bytes of memory the Go runtime may hold before garbage is collected for the first time. A saved
 // bundle is judged with less, which takes a fifth off its time.
-const firstGC = 24 << 20
+const firstGC = 32 << 20
 
 // exitError is an error with the exit code that it leads to. An empty text prints nothing: the output said it.
 type exitError struct {
