@@ -275,7 +275,7 @@ func TestVSphereSilentInApply(t *testing.T) {
 		}
 		return ""
 	})
-	_, stderr, code := run(t, "apply", file, "--yes", "--state", state, "--vsphere-timeout", "1s")
+	_, stderr, code := run(t, "apply", file, "--yes", "--state", state, "--vsphere-timeout", "5s")
 	if code != ExitTarget || !strings.Contains(stderr, "does not answer in time") || !strings.Contains(stderr, "castellan revert") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
@@ -304,7 +304,7 @@ func TestVSphereSilentInList(t *testing.T) {
 			}
 			return ""
 		})
-		stdout, stderr, code := run(t, "scan", x.target, "--json", "--fail-on", "none", "--vsphere-timeout", "1s")
+		stdout, stderr, code := run(t, "scan", x.target, "--json", "--fail-on", "none", "--vsphere-timeout", "5s")
 		if code != want || !strings.Contains(stderr, "does not answer in time") || after == 1 && strings.Count(stdout, `"hostname"`) != 100 {
 			t.Errorf("silent after %d: code %d with %d targets: %s", after, code, strings.Count(stdout, `"target"`), stderr)
 		}
