@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/pve/corosync"
@@ -30,11 +31,11 @@ func nodeAddresses(r host.Reader) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the members of the cluster: %w", err)
 	}
-	hosts, err := r.ReadFile("/etc/hosts")
+	text, err := r.ReadFile("/etc/hosts")
 	if err != nil && !host.NotExist(err) {
 		return nil, fmt.Errorf("cannot read the addresses of the nodes: %w", err)
 	}
-	names := hostNames(hosts)
+	names := hosts.Parse(text)
 	found := map[string][]string{}
 	add := func(node, address string) {
 		for _, a := range addressesOf(address, names) {

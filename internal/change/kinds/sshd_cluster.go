@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/change"
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/pve/corosync"
 )
@@ -29,11 +30,11 @@ func readCluster(d *change.Draft) (cluster, error) {
 		return cluster{}, err
 	}
 	c := cluster{member: true}
-	hosts, _, err := d.Content("/etc/hosts")
+	text, _, err := d.Content("/etc/hosts")
 	if err != nil {
 		return c, err
 	}
-	names := hostNames(hosts)
+	names := hosts.Parse(text)
 	conf := corosync.Parse(b)
 	members, err := clusterMembers(d)
 	if err != nil {
@@ -117,28 +118,12 @@ func (c *cluster) inside(network string) int {
 	return n
 }
 
-func addressesOf(s string, names map[string][]string) []string {
-	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return []string{a.Unmap().String()}
-	}
-	return names[strings.ToLower(s)]
-}
-
-// hostNames reads /etc/hosts: names in lower case to addresses, without loopback.
-func hostNames(b []byte) map[string][]string {
-	out := map[string][]string{}
-	for _, l := range host.Lines(b) {
-		l, _, _ = strings.Cut(l, "#")
-		f := strings.Fields(l)
-		if len(f) < 2 {
-			continue
-		}
-		a, err := netip.ParseAddr(f[0])
-		if err != nil || a.IsLoopback() || a.Zone() != "" {
-			continue
-		}
-		for _, n := range f[1:] {
-			out[strings.ToLower(n)] = append(out[strings.ToLower(n)], a.Unmap().String())
+// addressesOf are the addresses of a name or address; those of one link only, which have a zone, name no machine to others.
+func addressesOf(s string, names hosts.Table) []string {
+	var out []string
+	for _, a := range names.Resolve(s) {
+		if a.Zone() == "" {
+			out = append(out, a.String())
 		}
 	}
 	return out

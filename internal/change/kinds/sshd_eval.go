@@ -10,6 +10,7 @@ import (
 
 	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/debian/dpkg"
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/debian/osrelease"
 	"github.com/castellan-project/castellan/internal/debian/passwd"
 	"github.com/castellan-project/castellan/internal/debian/sshd"
@@ -124,8 +125,8 @@ func readPeople(d *change.Draft) (people, error) {
 	if err != nil {
 		return p, err
 	}
-	hosts, _, err := d.Content("/etc/hosts")
-	if a := hostNames(hosts)[strings.ToLower(strings.TrimSpace(string(name)))]; len(a) > 0 {
+	text, _, err := d.Content("/etc/hosts")
+	if a := addressesOf(strings.TrimSpace(string(name)), hosts.Parse(text)); len(a) > 0 {
 		p.own = a[0]
 	}
 	return p, err

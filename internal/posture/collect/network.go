@@ -327,7 +327,7 @@ func netManagement(f *posture.NetworkFacts, name posture.Fact[string], hosts []b
 	address, src := "", ""
 	if name.IsKnown() && name.Value != "" {
 		if found := hostTable(hosts)[strings.ToLower(name.Value)]; len(found) > 0 {
-			address, src = found[0], osFileHosts
+			address, src = found[0].String(), osFileHosts
 		}
 	}
 	if address == "" && f.DefaultRoutes.IsKnown() && f.Interfaces.IsKnown() {

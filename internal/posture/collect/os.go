@@ -2,12 +2,12 @@ package collect
 
 import (
 	"bytes"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/debian/osrelease"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
@@ -287,30 +287,14 @@ func osNodes(conf *corosync.Config, members *corosync.Members, hosts []byte) (no
 	return nodes, slices.Compact(addresses), unresolved
 }
 
-// resolveHost turns an address or a host name of /etc/hosts into addresses.
-func resolveHost(s string, names map[string][]string) []string {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return []string{a.Unmap().String()}
-	}
-	return names[strings.ToLower(s)]
-}
+// hostTable reads /etc/hosts.
+func hostTable(b []byte) hosts.Table { return hosts.Parse(b) }
 
-// hostTable reads /etc/hosts: name in lower case to addresses, loopback left out.
-func hostTable(b []byte) map[string][]string {
-	out := map[string][]string{}
-	for _, l := range host.Lines(b) {
-		l, _, _ = strings.Cut(l, "#")
-		f := strings.Fields(l)
-		if len(f) < 2 {
-			continue
-		}
-		a, err := netip.ParseAddr(f[0])
-		if err != nil || a.IsLoopback() {
-			continue
-		}
-		for _, n := range f[1:] {
-			out[strings.ToLower(n)] = append(out[strings.ToLower(n)], a.Unmap().String())
-		}
+// resolveHost turns an address or a host name of /etc/hosts into addresses.
+func resolveHost(s string, names hosts.Table) []string {
+	var out []string
+	for _, a := range names.Resolve(s) {
+		out = append(out, a.String())
 	}
 	return out
 }

@@ -133,7 +133,7 @@ func sshdOwnAddress(c *Context) string {
 	hosts, err := c.Host.ReadFile(osFileHosts)
 	if name := osHostname(c); err == nil && name.IsKnown() {
 		if a := hostTable(hosts)[strings.ToLower(name.Value)]; len(a) > 0 {
-			return a[0]
+			return a[0].String()
 		}
 	}
 	return sshdOwn
