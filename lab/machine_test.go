@@ -135,6 +135,21 @@ func (m *machine) prepare(t *testing.T, root, binary string) {
 	}
 }
 
+// controlGroups are the hierarchies in which systemd keeps its own groups: of version 1, of both at once, of version 2 (cgroups(7)).
+const controlGroups = "/sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup"
+
+// ownControlGroup runs a command in control groups of its own. Hosts that share them take each other's services for their own: one removes a group that
+// the other is about to start a program in, which fails for want of "resources".
+const ownControlGroup = `
+name=castellan-lab-$(basename "$1"); shift
+for h in ` + controlGroups + `; do
+	[ -e "$h/cgroup.procs" ] && mkdir -p "$h/$name" && echo $$ >"$h/$name/cgroup.procs"
+done
+exec "$@"`
+
+// removeControlGroups removes those of ownControlGroup when all their processes are gone.
+const removeControlGroups = `for h in ` + controlGroups + `; do find "$h/castellan-lab-$(basename "$1")" -depth -type d -exec rmdir {} + 2>/dev/null; done; true`
+
 // start boots the host and finds its init.
 func (m *machine) start(t *testing.T, root, short string) {
 	t.Helper()
@@ -142,7 +157,7 @@ func (m *machine) start(t *testing.T, root, short string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("nsenter", "--net=/run/netns/"+m.ns, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
+	cmd := exec.Command("sh", "-c", ownControlGroup, "sh", m.dir, "nsenter", "--net=/run/netns/"+m.ns, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
 		"--directory="+root, "--machine="+short, "--hostname=pve1", "--network-veth", "--resolv-conf=off", "--timezone=off",
 		"--capability=CAP_NET_ADMIN,CAP_SYS_TIME", "--console=pipe", "--boot")
 	// Not "ip netns exec": it mounts a new /sys, in which nspawn does not find the control groups.
@@ -157,6 +172,10 @@ func (m *machine) start(t *testing.T, root, short string) {
 			if b, err := os.ReadFile(m.dir + "/console"); err == nil {
 				t.Logf("console of %s:\n%s", m.name, b[max(0, len(b)-3000):])
 			}
+			if m.leader != 0 {
+				said, _ := output(t, 30*time.Second, m.enter("journalctl", "-q", "--no-pager", "-n", "150", "-o", "short-precise")...)
+				t.Logf("journal of %s:\n%s", m.name, said)
+			}
 		}
 		if m.leader != 0 {
 			// All processes of the host go with its init.
@@ -168,6 +187,7 @@ func (m *machine) start(t *testing.T, root, short string) {
 			_ = cmd.Process.Kill()
 			<-ended
 		}
+		_ = exec.Command("sh", "-c", removeControlGroups, "sh", m.dir).Run()
 	})
 	for range 200 {
 		time.Sleep(100 * time.Millisecond)

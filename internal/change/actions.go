@@ -47,7 +47,7 @@ func (w *work) act(i int) error {
 	if a.Verb == Install || a.Verb == Purge {
 		return w.packages(i, a)
 	}
-	return w.run(a.command())
+	return w.settle(a.command(), a.Object)
 }
 
 // command is what performs an action other than of packages.
@@ -179,7 +179,7 @@ func (w *work) undoActions(boot bool) error {
 		if !ok {
 			continue
 		}
-		if err := w.run(c); err != nil {
+		if err := w.settle(c, a.Object); err != nil {
 			failed = append(failed, fmt.Errorf("cannot undo %q: %w", a.Words(), err))
 		}
 	}
