@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/castellan-project/castellan/internal/posture"
@@ -75,6 +76,15 @@ func TestIndexIsFresh(t *testing.T) {
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("catalogue/%s differs from what the YAML files give; run make generate", name)
+		}
+	}
+}
+
+// A group has its place in listings and a name for people.
+func TestGroupsOfTheCatalogueAreNamed(t *testing.T) {
+	for _, c := range controls(t) {
+		if !slices.Contains(posture.Groups(), c.Group) || posture.GroupTitle(c.Group) == c.Group {
+			t.Errorf("the group %s of %s has no place in Groups or no title", c.Group, c.ID)
 		}
 	}
 }

@@ -353,23 +353,25 @@ func HostGroup(group string) bool {
 	return slices.Contains([]string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log"}, group)
 }
 
-// Groups lists the groups in the order in which reports show them.
+// Groups lists the groups in the order in which the catalogue is listed, and reports show groups that are equally bad.
 func Groups() []string {
 	return []string{"ssh", "acc", "web", "ban", "upd", "sys", "svc", "boot", "log",
 		"iam", "fw", "net", "vm", "ct", "lif", "bak", "clu", "vmx"}
 }
 
-// GroupTitle names a group for people.
+// GroupTitle names a group for people. A group that the catalogue does not have (user controls) keeps its name.
 func GroupTitle(g string) string {
-	titles := map[string]string{"ssh": "SSH", "acc": "Accounts", "web": "Web interface and API", "ban": "Brute-force defence",
-		"upd": "Packages and updates", "sys": "Kernel", "svc": "Services and files", "boot": "Boot and firmware", "log": "Logging",
-		"iam": "Identities and permissions", "fw": "PVE firewall", "net": "Networks", "vm": "Virtual machines", "ct": "Containers",
-		"lif": "Life of guests", "bak": "Backups", "clu": "Cluster",
-		"vmx": "VMware guests"}
-	if t := titles[g]; t != "" {
+	titles := map[string]string{
+		"ssh": "SSH", "acc": "Accounts, PAM and sudo", "web": "Web interface and API", "ban": "Brute-force defence",
+		"upd": "Packages and updates", "sys": "Kernel and network parameters", "svc": "Services and local hardening",
+		"boot": "Boot, firmware and physical access", "log": "Logging and monitoring", "iam": "Identities and permissions",
+		"fw": "Proxmox VE firewall", "net": "Networks", "vm": "Virtual machines", "ct": "Containers", "lif": "Life of guests",
+		"bak": "Backups", "clu": "Cluster", "vmx": "VMware guests", "": "Other controls",
+	}
+	if t, ok := titles[g]; ok {
 		return t
 	}
-	return strings.ToUpper(g)
+	return g
 }
 
 // SortControls sorts by group, in the order of reports, and id.

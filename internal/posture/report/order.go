@@ -78,58 +78,7 @@ type group struct {
 	Counts   posture.Counts
 }
 
-// groupOrder lists the subjects of the catalogue in the order of a boot: what comes first in the list protects what
-// comes after.
-func groupOrder() []string {
-	return []string{"boot", "upd", "ssh", "sys", "svc", "acc", "web", "ban", "log", "iam", "fw", "net", "vm", "ct", "lif", "bak", "clu", "vmx"}
-}
-
-// groupTitle names a subject for people. A group that the catalogue does not have (user controls) keeps its name.
-func groupTitle(key string) string {
-	switch key {
-	case "boot":
-		return "Boot, firmware and physical access"
-	case "upd":
-		return "Packages and updates"
-	case "ssh":
-		return "SSH"
-	case "sys":
-		return "Kernel and network parameters"
-	case "svc":
-		return "Services and local hardening"
-	case "acc":
-		return "Accounts, PAM and sudo"
-	case "web":
-		return "Web interface and API"
-	case "ban":
-		return "Brute-force defence"
-	case "log":
-		return "Logging and monitoring"
-	case "iam":
-		return "Identities and permissions"
-	case "fw":
-		return "Proxmox VE firewall"
-	case "net":
-		return "Networks"
-	case "vm":
-		return "Virtual machines"
-	case "ct":
-		return "Containers"
-	case "lif":
-		return "Life of guests"
-	case "bak":
-		return "Backups"
-	case "clu":
-		return "Cluster"
-	case "vmx":
-		return "VMware guest"
-	case "":
-		return "Other controls"
-	}
-	return oneLine(key)
-}
-
-// groupsOf divides findings by subject: the subject with the worst findings first, equal ones in groupOrder.
+// groupsOf divides findings by subject: the subject with the worst findings first, equal ones in the order of the catalogue.
 func groupsOf(fs []posture.Finding) []group {
 	index := map[string]int{}
 	var out []group
@@ -138,7 +87,7 @@ func groupsOf(fs []posture.Finding) []group {
 		if !ok {
 			i = len(out)
 			index[f.Group] = i
-			out = append(out, group{Key: f.Group, Title: groupTitle(f.Group)})
+			out = append(out, group{Key: f.Group, Title: oneLine(posture.GroupTitle(f.Group))})
 		}
 		out[i].Findings = append(out[i].Findings, f)
 	}
@@ -164,10 +113,10 @@ func compareGroups(a, b group) int {
 }
 
 func groupPlace(key string) int {
-	if i := slices.Index(groupOrder(), key); i >= 0 {
+	if i := slices.Index(posture.Groups(), key); i >= 0 {
 		return i
 	}
-	return len(groupOrder())
+	return len(posture.Groups())
 }
 
 // failsOf counts the failing controls of one severity.

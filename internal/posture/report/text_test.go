@@ -39,7 +39,7 @@ func anyFinding(t *rapid.T) posture.Finding {
 		Code:      rapid.SampledFrom([]string{"", posture.CodeFailed, posture.CodeExpired, posture.CodeAttested}).Draw(t, "code"),
 		NeedsRoot: rapid.Bool().Draw(t, "root"), Manual: texts(t, "manual"),
 		Lockout: rapid.SampledFrom([]string{"", "none", "session", "odd\x1b[m"}).Draw(t, "lockout"),
-		Group:   rapid.OneOf(rapid.SampledFrom(groupOrder()), rapid.SampledFrom(hostile())).Draw(t, "group"),
+		Group:   rapid.OneOf(rapid.SampledFrom(posture.Groups()), rapid.SampledFrom(hostile())).Draw(t, "group"),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "n") {
 		f.Evidence = append(f.Evidence, posture.Evidence{Path: texts(t, "path"), Value: texts(t, "value"),
