@@ -1,24 +1,24 @@
 package collect
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve"
+	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 	"github.com/castellan-project/castellan/internal/pve/proxycfg"
 )
 
 const (
-	svcGuestConfs = "/etc/pve/nodes/*/qemu-server/*.conf"
-	svcSDNZones   = "/etc/pve/sdn/zones.cfg"
-	svcProxyConf  = "/etc/default/pveproxy"
+	svcSDNZones  = "/etc/pve/sdn/zones.cfg"
+	svcProxyConf = "/etc/default/pveproxy"
 	// pvedaemonPort is where pvedaemon serves the API to pveproxy (PVE/Service/pvedaemon.pm of pve-manager), on 127.0.0.1.
 	pvedaemonPort = 85
 )
 
 func guestChannelNeeds() []host.Need {
-	return append(reads(svcGuestConfs, svcSDNZones, svcProxyConf), append(lists(svcGuestConfs), stats("/etc/pve", "/usr/bin/pvedaemon")...)...)
+	return append(reads(qemuConfigs, svcSDNZones, svcProxyConf), append(lists(qemuConfigs), stats("/etc/pve", "/usr/bin/pvedaemon")...)...)
 }
 
 func collectGuestChannels(c *Context, f *posture.ServiceFacts, l listenerView) {
@@ -35,14 +35,14 @@ func collectGuestChannels(c *Context, f *posture.ServiceFacts, l listenerView) {
 			return s.Protocol == "tcp" && s.Port >= 5900 && s.Port <= 5999
 		}), posture.Effective, "/proc/net/tcp")
 	}
-	paths, contents, err := readAll(c, svcGuestConfs)
+	paths, contents, err := readAll(c, qemuConfigs)
 	if err == nil && len(paths) == 0 {
 		if ok, statErr := exists(c, "/etc/pve"); statErr != nil || !ok && !wholeSystem(c) {
 			err = notCopied("/etc/pve")
 		}
 	}
 	if err != nil {
-		f.SpiceGuests, f.VNCGuests = posture.Unknown[[]string](err, svcGuestConfs), posture.Unknown[[]string](err, svcGuestConfs)
+		f.SpiceGuests, f.VNCGuests = posture.Unknown[[]string](err, qemuConfigs), posture.Unknown[[]string](err, qemuConfigs)
 		return
 	}
 	spice, vnc := []string{}, []string{}
@@ -60,33 +60,27 @@ func collectGuestChannels(c *Context, f *posture.ServiceFacts, l listenerView) {
 	f.VNCGuests = posture.Known(vnc, posture.Configured, "/etc/pve/nodes")
 }
 
-// channels looks at a guest's present configuration (what stands before the first snapshot section) for SPICE devices
-// and for raw QEMU arguments that open VNC on the network.
+// channels looks at the settings of a guest that are in force for SPICE devices and for raw QEMU arguments that open VNC on
+// the network.
 func channels(b []byte) (spice []string, vnc bool) {
-	for _, l := range host.Lines(b) {
-		if strings.HasPrefix(l, "[") {
-			break
-		}
-		key, value, ok := strings.Cut(l, ":")
-		if !ok || strings.HasPrefix(l, "#") {
-			continue
-		}
-		value = strings.TrimSpace(value)
-		switch {
-		case key == "vga" && slices.ContainsFunc(strings.Split(value, ","), func(p string) bool { return strings.HasPrefix(strings.TrimPrefix(p, "type="), "qxl") }):
-			spice = append(spice, "vga "+value)
-		case strings.HasPrefix(key, "usb") && slices.Contains(strings.Split(strings.ReplaceAll(value, "host=", ""), ","), "spice"):
-			spice = append(spice, key+" "+value)
-		case strings.HasPrefix(key, "audio") && strings.Contains(value, "driver=spice"):
-			spice = append(spice, key+" "+value)
-		case key == "args":
-			vnc = vnc || vncOnNetwork(strings.Fields(value))
-			if strings.Contains(value, "-spice") {
-				spice = append(spice, "args -spice")
-			}
+	cfg, _ := guestcfg.Parse(guestcfg.QEMU, b)
+	s := &cfg.Current
+	args := s.Value("args")
+	if strings.Contains(args, "-spice") {
+		spice = append(spice, "args -spice")
+	}
+	if p := s.Properties("audio0", ""); p.Value("driver") == "spice" {
+		spice = append(spice, "audio0 "+s.Value("audio0"))
+	}
+	for _, e := range s.Numbered("usb") {
+		if p := pve.ParseProperties(e.Value, "host"); strings.EqualFold(p.Value("host"), "spice") {
+			spice = append(spice, e.Key+" "+e.Value)
 		}
 	}
-	return spice, vnc
+	if p := s.Properties("vga", "type"); strings.HasPrefix(p.Value("type"), "qxl") {
+		spice = append(spice, "vga "+s.Value("vga"))
+	}
+	return spice, vncOnNetwork(strings.Fields(args))
 }
 
 // vncOnNetwork reports whether "-vnc DISPLAY" names a display reachable over TCP from elsewhere: not unix:, none or

@@ -11,6 +11,7 @@ import (
 	"github.com/castellan-project/castellan/internal/debian/modprobe"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 )
 
 const (
@@ -58,7 +59,7 @@ func collectKernel(c *Context) {
 	krnModuleFacts(c, f)
 	krnMicrocode(c, f)
 	f.Lockdown = krnLockdownMode(c)
-	f.PassthroughGuests = guestsOfNode(c, qemuConfigs, func(key, _ string) bool { return isNumbered(key, "hostpci") })
+	f.PassthroughGuests = guestsOfNode(c, guestcfg.QEMU, func(s *guestcfg.Section) bool { return len(s.Numbered("hostpci")) > 0 })
 	f.IOMMUGroups = liveOnly(c, krnIOMMU, func() (int, error) {
 		list, err := c.Host.List(krnIOMMU)
 		if err == nil {
@@ -67,13 +68,6 @@ func collectKernel(c *Context) {
 		return len(list), err
 	})
 	c.Facts.Kernel = *f
-}
-
-// isNumbered reports whether key is a name with a number: hostpci0.
-func isNumbered(key, name string) bool {
-	rest, ok := strings.CutPrefix(key, name)
-	_, err := strconv.Atoi(rest)
-	return ok && err == nil
 }
 
 // liveOnly makes a fact that only a running host can give.

@@ -9,6 +9,7 @@ import (
 	"github.com/castellan-project/castellan/internal/debian/modprobe"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 )
 
 // modprobeConfig reads modprobe.d.
@@ -136,7 +137,7 @@ func neededModules(c *Context) posture.Fact[map[string]string] {
 	}
 	if pve {
 		out["fuse"] = "/etc/pve is a FUSE file system"
-		all := guestsOfNode(c, lxcConfigs, func(string, string) bool { return true })
+		all := guestsOfNode(c, guestcfg.LXC, func(*guestcfg.Section) bool { return true })
 		if !all.IsKnown() {
 			return posture.Fact[map[string]string]{Problem: all.Problem, Source: all.Source}
 		}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,12 +173,22 @@ func TestMailReaches(t *testing.T) {
 }
 
 func TestChannels(t *testing.T) {
-	spice, vnc := channels([]byte("args: -vnc 127.0.0.1:1\nvga: type=qxl,memory=32\nusb0: spice,usb3=1\naudio0: device=AC97,driver=spice\n[snap]\nargs: -vnc :77\n"))
-	if vnc || len(spice) != 3 {
-		t.Errorf("%q %v", spice, vnc)
-	}
-	if spice, vnc := channels([]byte("vga: std\n#vga: qxl\nargs: -cpu host -vnc :77\n")); !vnc || len(spice) != 0 {
-		t.Errorf("%q %v", spice, vnc)
+	for _, tt := range []struct {
+		name, text string
+		spice      []string
+		vnc        bool
+	}{
+		{"snapshots do not count", "vga: type=qxl,memory=32\nusb0: spice,usb3=1\naudio0: device=AC97,driver=spice\nargs: -vnc 127.0.0.1:1\n[snap]\nargs: -vnc :77\n",
+			[]string{"audio0 device=AC97,driver=spice", "usb0 spice,usb3=1", "vga type=qxl,memory=32"}, false},
+		{"comments do not count", "vga: std\n#vga: qxl\nargs: -cpu host -vnc :77\n", nil, true},
+		{"the last of a key counts", "vga: qxl\nargs: -spice port=5900\nvga: std\nargs: -vnc none\n", nil, false},
+		{"nor does what waits for a restart", "vga: std\n[PENDING]\nvga: qxl\n", nil, false},
+		{"keys that PVE does not know", "usb99: spice\nusbs: spice\nvga : qxl\n", nil, false},
+		{"raw arguments", "args: -spice port=5900\n", []string{"args -spice"}, false},
+	} {
+		if spice, vnc := channels([]byte(tt.text)); vnc != tt.vnc || !slices.Equal(spice, tt.spice) {
+			t.Errorf("%s: %q %v", tt.name, spice, vnc)
+		}
 	}
 }
 

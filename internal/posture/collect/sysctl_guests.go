@@ -7,6 +7,7 @@ import (
 	"github.com/castellan-project/castellan/internal/debian/limits"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/pve/guestcfg"
 )
 
 const (
@@ -33,9 +34,13 @@ func hasPVE(c *Context) (bool, error) {
 	return ok, nil
 }
 
-// guestsOfNode reads the configurations of this node's guests and returns the VMIDs of those whose present
-// configuration (before the first section, which is a snapshot) has a line that matches.
-func guestsOfNode(c *Context, pattern string, match func(key, value string) bool) posture.Fact[[]string] {
+// guestsOfNode reads the configurations of this node's guests of a kind (guestcfg.QEMU or guestcfg.LXC) and returns the
+// VMIDs of those whose settings in force match.
+func guestsOfNode(c *Context, kind string, match func(*guestcfg.Section) bool) posture.Fact[[]string] {
+	pattern := qemuConfigs
+	if kind == guestcfg.LXC {
+		pattern = lxcConfigs
+	}
 	paths, contents, err := readAll(c, pattern)
 	if err != nil {
 		return posture.Unknown[[]string](err, pattern)
@@ -61,22 +66,15 @@ func guestsOfNode(c *Context, pattern string, match func(key, value string) bool
 		if own && nodeOf(p) != firstLabel(name.Value) {
 			continue
 		}
-		for _, l := range host.Lines(contents[i]) {
-			if strings.HasPrefix(l, "[") {
-				break
-			}
-			key, value, ok := strings.Cut(l, ":")
-			if ok && !strings.HasPrefix(l, "#") && match(strings.TrimSpace(key), strings.TrimSpace(value)) {
-				out = append(out, vmid(p))
-				break
-			}
+		if cfg, _ := guestcfg.Parse(kind, contents[i]); match(&cfg.Current) {
+			out = append(out, vmid(p))
 		}
 	}
 	return posture.Known(out, posture.Configured, pattern)
 }
 
 func unprivilegedContainers(c *Context) posture.Fact[[]string] {
-	return guestsOfNode(c, lxcConfigs, func(key, value string) bool { return key == "unprivileged" && value == "1" })
+	return guestsOfNode(c, guestcfg.LXC, func(s *guestcfg.Section) bool { return s.On("unprivileged") })
 }
 
 // bridgeFirewall says which of PVE's firewalls filters what crosses bridges. The cluster option enable is off by

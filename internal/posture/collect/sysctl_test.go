@@ -181,8 +181,9 @@ func TestUnprivilegedContainers(t *testing.T) {
 		"etc/pve/nodes/pve1/lxc/101.conf": "unprivileged: 1\n",
 		"etc/pve/nodes/pve1/lxc/102.conf": "arch: amd64\n[snap]\nunprivileged: 1\n",
 		"etc/pve/nodes/pve2/lxc/103.conf": "unprivileged: 1\n",
+		"etc/pve/nodes/pve1/lxc/104.conf": "unprivileged: 0\nunprivileged: yes\n",
 	}).Sysctl
-	if d := cmp.Diff([]string{"101"}, f.UnprivilegedContainers.Value); d != "" {
+	if d := cmp.Diff([]string{"101", "104"}, f.UnprivilegedContainers.Value); d != "" {
 		t.Error(d)
 	}
 	if f := collectTree(t, Sysctl(), map[string]string{"var/lib/dpkg/status": nodeDpkg}).Sysctl; f.UnprivilegedContainers.IsKnown() {
