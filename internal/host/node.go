@@ -77,7 +77,8 @@ func temporary(base string) string { return "." + base + ".castellan-new" }
 func Leftover(name string) string { return path.Join(path.Dir(name), temporary(path.Base(name))) }
 
 // Fault is asked before every single act on the disk (open, write, fsync, chmod, chown, utimes, xattr, rename, syncdir, unlink,
-// mkdir, symlink, run) and makes it fail by returning an error. Tests enumerate every place at which a machine can stop with it.
+// mkdir, symlink, run, lock, unlock) and makes it fail by returning an error. Tests enumerate every place at which a machine can
+// stop with it.
 type Fault func(act, path string) error
 
 // change performs Put on a view.

@@ -28,8 +28,13 @@ func (p *placing) userspace() bool {
 	if p.fuse != nil {
 		return p.fuse(p.dir)
 	}
+	return userspace(p.dir)
+}
+
+// userspace reports whether a directory lies on a file system in user space, as far as the kernel tells.
+func userspace(fd int) bool {
 	var st unix.Statfs_t
-	return unix.Fstatfs(p.dir, &st) != nil || st.Type == fuseMagic
+	return unix.Fstatfs(fd, &st) != nil || st.Type == fuseMagic
 }
 
 func (p *placing) file(n Node) error {
