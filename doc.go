@@ -19,7 +19,8 @@
 //	  backup             which guest and volume is covered, and how old its last backup is
 //	  topology           how the network looks, drawn
 //	  apitree            the answers of the API in the form of PVE's files
-//	internal/pvetest     an API server that behaves, over a directory tree, for tests
+//	internal/pvetest     an API server that behaves, over a directory tree, for tests; vsphere/vctest: a vCenter;
+//	                     host/hosttest: trees of files, and what every reader keeps. Only tests import rooms of this name
 //	internal/expr        the expression environment of controls: CEL over typed values, three-valued
 //	internal/debian      formats of Debian and its daemons, one package each, pure
 //	internal/pve         formats of Proxmox VE, one package each, pure; client and apischema: its API

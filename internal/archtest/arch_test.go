@@ -158,6 +158,8 @@ func forbidden(from, to string, fromLayer int) string {
 	switch {
 	case !ok:
 		return "the imported room has no layer"
+	case forTests(to) && !forTests(from):
+		return "a room for tests is imported by tests only"
 	case room(from) == room(to):
 		if strings.HasPrefix(from, to+"/") {
 			return ""
@@ -172,6 +174,9 @@ func forbidden(from, to string, fromLayer int) string {
 	}
 	return ""
 }
+
+// forTests reports whether a room serves tests, as net/http/httptest does: pvetest, hosttest, vctest.
+func forTests(pkg string) bool { return strings.HasSuffix(pkg, "test") }
 
 func TestImportChain(t *testing.T) {
 	uses := map[string][]string{}
@@ -338,6 +343,7 @@ func TestRulesBite(t *testing.T) {
 		{"internal/posture", "internal/cli"}, {"internal/posture", "internal/access"},
 		{"internal/debian/sshd", "internal/debian/apt"}, {"internal/posture", "internal/posture/collect"},
 		{"internal/webui", "internal/host"}, {"internal/posture", "internal/vsphere"},
+		{"internal/cli", "internal/pvetest"}, {"internal/cli", "internal/vsphere/vctest"}, {"internal/inventory", "internal/host/hosttest"},
 	}
 	for _, c := range cases {
 		l, _ := layer(c.from)

@@ -83,7 +83,7 @@ func newFaulty(t *testing.T, machines int) *faulty {
 	sum := sha256.Sum256(s.Certificate().Raw)
 	t.Setenv(envVSpherePassword, "right")
 	t.Setenv(envVSphereThumbprint, hex.EncodeToString(sum[:]))
-	x.target = "vsphere://reader@vsphere.local@" + s.Listener.Addr().String()
+	x.target = "vsphere://operator@vsphere.local@" + s.Listener.Addr().String()
 	return x
 }
 

@@ -1,36 +1,20 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vmware/govmomi/simulator"
-
 	"github.com/castellan-project/castellan/internal/posture"
+	"github.com/castellan-project/castellan/internal/vsphere/vctest"
 )
 
 // simulated starts a vCenter with machines and gives the target and the thumbprint of its certificate.
 func simulated(t testing.TB, machines int) (target, thumbprint string) {
 	t.Helper()
-	model := simulator.VPX()
-	model.Machine = machines
-	if err := model.Create(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(model.Remove)
-	model.Service.TLS = new(tls.Config)
-	model.Service.RegisterEndpoints = true
-	model.Service.Listen = &url.URL{User: url.UserPassword("reader@vsphere.local", "right")}
-	s := model.Service.NewServer()
-	t.Cleanup(s.Close)
-	sum := sha256.Sum256(s.Certificate().Raw)
-	return "vsphere://reader@vsphere.local@" + s.URL.Host + "/", hex.EncodeToString(sum[:])
+	s := vctest.Start(t, machines)
+	return "vsphere://" + s.User + "@" + s.Host + "/", s.Thumbprint
 }
 
 func TestScanVSphere(t *testing.T) {
@@ -66,7 +50,7 @@ func TestScanVSphereRefused(t *testing.T) {
 		"password is wrong":        {target, "wrong", thumbprint, ExitTarget},
 		"--vsphere-thumbprint":     {target, "right", "", ExitTarget},
 		"there is no password for": {target, "", thumbprint, ExitUsage},
-		"holds a password":         {strings.Replace(target, "reader@", "reader:hunter2@", 1), "right", thumbprint, ExitUsage},
+		"holds a password":         {strings.Replace(target, "operator@", "operator:hunter2@", 1), "right", thumbprint, ExitUsage},
 		"is no target":             {"vsphere://host", "right", thumbprint, ExitUsage},
 	} {
 		t.Setenv(envVSpherePassword, c.password)

@@ -17,30 +17,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/vmware/govmomi/simulator"
+	"github.com/castellan-project/castellan/internal/vsphere/vctest"
 )
 
-// vcenter starts a simulated vCenter with TLS and returns how it is reached.
+// vcenter starts a simulated vCenter and returns how it is reached.
 func vcenter(t *testing.T, machines int) Options {
 	t.Helper()
-	model := simulator.VPX()
-	model.Machine = machines
-	if err := model.Create(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(model.Remove)
-	model.Service.TLS = new(tls.Config)
-	model.Service.RegisterEndpoints = true
-	model.Service.Listen = &url.URL{User: url.UserPassword("operator@vsphere.local", "right")}
-	s := model.Service.NewServer()
-	t.Cleanup(s.Close)
-	sum := sha256.Sum256(s.Certificate().Raw)
-	return Options{Host: s.URL.Host, User: "operator@vsphere.local", Password: "right", Thumbprint: hex.EncodeToString(sum[:]), Timeout: 20 * time.Second}
+	s := vctest.Start(t, machines)
+	return Options{Host: s.Host, User: s.User, Password: s.Password, Thumbprint: s.Thumbprint, Timeout: time.Minute}
 }
 
 func dial(t *testing.T, o Options) *Client {
