@@ -354,23 +354,15 @@ func (w *work) step(i int, after host.Node) error {
 		}
 		return w.act(i)
 	}
-	// Somebody else may have changed the path since it was drafted. What is not ours is not replaced.
-	if err := w.holds(s.Path, *s.Old); err != nil {
-		return err
-	}
 	if after.Type == host.Regular {
 		if err := checkCandidate(w.o.Machine, s.Step, after.Content, scratch); err != nil {
 			return err
 		}
 	}
 	if s.Trial != "" && w.live && after.Type == host.Regular {
-		if err := w.trial(i, after); err != nil {
-			return err
-		}
-	} else if err := w.begin(i); err != nil {
-		return err
+		return w.trial(i, after)
 	}
-	return w.o.Machine.Put(s.Path, after)
+	return w.exchange(s.Path, *s.Old, after, func() error { return w.begin(i) })
 }
 
 // scratch is where candidates are checked: it is emptied by every start of the host.
@@ -398,7 +390,7 @@ func (w *work) holds(name string, r record) error {
 	return nil
 }
 
-// trial puts a file on trial, and returns when it may be put for good.
+// trial puts a file on trial, and then for good. No lock is held while it is tried.
 func (w *work) trial(i int, after host.Node) error {
 	s := w.undo.Steps[i]
 	trial, ok := w.o.Trials[s.Trial]
@@ -415,22 +407,25 @@ func (w *work) trial(i int, after host.Node) error {
 	if err != nil {
 		return err
 	}
-	if w.state.Trials == nil {
-		w.state.Trials = map[int]record{}
-	}
-	w.state.Trials[i] = r
-	if err := w.begin(i); err != nil {
-		delete(w.state.Trials, i)
+	err = w.exchange(s.Path, *s.Old, n, func() error {
+		if w.state.Trials == nil {
+			w.state.Trials = map[int]record{}
+		}
+		w.state.Trials[i] = r
+		err := w.begin(i)
+		if err != nil {
+			delete(w.state.Trials, i)
+		}
 		return err
-	}
-	if err := w.o.Machine.Put(s.Path, n); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	w.o.Sleep(trial.Hold())
 	if err := trial.Alive(w.o.Machine, w.undo.By); err != nil {
 		return fmt.Errorf("the trial of %s failed: %w", s.Path, err)
 	}
-	return w.holds(s.Path, r)
+	return w.exchange(s.Path, r, after, func() error { return nil })
 }
 
 // giveUp takes everything back after a failure.

@@ -157,7 +157,8 @@ func (w *work) takeBack(b takeBack) error {
 		return fmt.Errorf("nothing was taken back, because it cannot be journalled: %w", unsaved)
 	}
 	// What nobody waits for any more is taken back all the same; the record says that it has to be, and the next run finds it done.
-	failed = append(failed, w.putBack(todo, contents)...)
+	late, unput := w.putBack(b, todo, contents)
+	conflicts, failed = append(conflicts, late...), append(failed, unput...)
 	if err := w.sweepScratch(); err != nil {
 		failed = append(failed, err)
 	}
@@ -258,18 +259,15 @@ func (w *work) compare() (todo []int, conflicts []conflict, failed []error) {
 		if s.Path == "" {
 			continue
 		}
-		now, err := w.o.Machine.Look(s.Path)
-		if err != nil && !errors.Is(err, host.ErrTooLarge) {
-			failed = append(failed, err)
-			continue
-		}
-		trial, tried := w.state.Trials[i]
+		is, now, err := w.standing(i)
 		switch {
-		case err == nil && same(s.Path, *s.Old, now, w.live):
+		case err != nil:
+			failed = append(failed, err)
+		case is == isBefore:
 			if err := w.sweep(s); err != nil {
 				failed = append(failed, err)
 			}
-		case err == nil && (same(s.Path, *s.New, now, w.live) || between(*s.Old, *s.New, now) || tried && same(s.Path, trial, now, w.live)):
+		case is == isPut:
 			todo = append(todo, i)
 		default:
 			conflicts = append(conflicts, conflict{s.Path, describe(now, *s.New), i})
@@ -331,13 +329,17 @@ func describe(now host.Node, put record) string {
 	return "something else than a file"
 }
 
-// putBack puts back what paths held before, as many as it can.
-func (w *work) putBack(todo []int, contents map[string][]byte) []error {
-	var failed []error
+// putBack puts back what paths held before, as many as it can. Late are those that somebody else changed meanwhile.
+func (w *work) putBack(b takeBack, todo []int, contents map[string][]byte) (late []conflict, failed []error) {
+	patience := foreignWait // for all of them together
 	for _, i := range todo {
 		s := w.undo.Steps[i]
-		err := w.o.Machine.Put(s.Path, s.Old.node(contents[s.Old.Sum]))
+		c, err := w.restore(i, s.Old.node(contents[s.Old.Sum]), &patience)
 		switch {
+		case c != nil && (b.auto || b.skip):
+			late = append(late, *c)
+		case c != nil:
+			failed = append(failed, fmt.Errorf("somebody else changed %s meanwhile: it is now %s", c.path, c.now))
 		case err == nil:
 		case s.New.Type == "dir" && s.Old.Type == "absent" && errors.Is(err, unix.ENOTEMPTY):
 			w.note(nil, "the directory %s was left: somebody else keeps something in it", s.Path)
@@ -348,5 +350,5 @@ func (w *work) putBack(todo []int, contents map[string][]byte) []error {
 			failed = append(failed, err)
 		}
 	}
-	return failed
+	return late, failed
 }
