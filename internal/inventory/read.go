@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/pve"
 	"github.com/castellan-project/castellan/internal/pve/cephcfg"
@@ -225,7 +226,8 @@ func (rd *reader) nodes() {
 		}
 	}
 	c.Here = rd.here(names)
-	hosts, _ := r.ReadFile(fileHosts) // without it the corosync links are the addresses
+	text, _ := r.ReadFile(fileHosts) // without it the corosync links are the addresses
+	table := hosts.Parse(text)
 	delete(names, "")
 	sorted := slices.Sorted(maps.Keys(names))
 	if len(sorted) > maxNodes {
@@ -233,7 +235,7 @@ func (rd *reader) nodes() {
 		sorted = sorted[:maxNodes]
 	}
 	for _, n := range sorted {
-		node := &Node{Name: n, Here: n == c.Here, Named: named(hosts, n)}
+		node := &Node{Name: n, Here: n == c.Here, Named: named(table, n)}
 		node.Addresses = union(links[n], node.Named)
 		node.Firewall = load(r, path.Join(dir, "nodes", n, "host.fw"), parseFW(firewall.HostFile))
 		rd.network(node)
@@ -265,15 +267,10 @@ func (rd *reader) here(names map[string]bool) string {
 }
 
 // named are the addresses that /etc/hosts gives a name, without those of the loopback interface.
-func named(hosts []byte, name string) []string {
+func named(table hosts.Table, name string) []string {
 	var out []string
-	for _, l := range host.Lines(hosts) {
-		l, _, _ = strings.Cut(l, "#")
-		f := strings.Fields(l)
-		if len(f) < 2 || !slices.Contains(f[1:], name) || slices.Contains(out, f[0]) || strings.HasPrefix(f[0], "127.") || f[0] == "::1" {
-			continue
-		}
-		out = append(out, f[0])
+	for _, a := range table.Resolve(name) {
+		out = union(out, []string{a.String()})
 	}
 	return out
 }

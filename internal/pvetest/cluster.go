@@ -2,11 +2,10 @@ package pvetest
 
 import (
 	"net/http"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/pve"
 	"github.com/castellan-project/castellan/internal/pve/netcfg"
 )
@@ -78,14 +77,8 @@ func clusterStatus(s *Server, _ *call) (any, *failure) {
 
 // address is that of the node's name in /etc/hosts, else of its first link.
 func (s *Server) address(node string) string {
-	for l := range strings.SplitSeq(string(s.tree.raw("/etc/hosts")), "\n") {
-		l, _, _ = strings.Cut(l, "#")
-		f := strings.Fields(l)
-		if len(f) > 1 && slices.Contains(f[1:], node) {
-			if a, err := netip.ParseAddr(f[0]); err == nil && !a.IsLoopback() {
-				return f[0]
-			}
-		}
+	if found := hosts.Parse(s.tree.raw("/etc/hosts")).Resolve(node); len(found) > 0 {
+		return found[0].String()
 	}
 	return s.nodeBlock(node)["ring0_addr"]
 }

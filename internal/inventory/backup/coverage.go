@@ -2,11 +2,13 @@ package backup
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/debian/hosts"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/pve/guestcfg"
@@ -113,29 +115,26 @@ func (a *assessment) servers() {
 		}
 		for _, n := range gc.NICs() {
 			for _, ip := range []string{n.IP, n.IP6} {
-				if ip, _, _ = strings.Cut(ip, "/"); strings.ContainsAny(ip, ".:") {
-					addresses[ip] = g
+				ip, _, _ = strings.Cut(ip, "/")
+				if addr, err := netip.ParseAddr(ip); err == nil {
+					addresses[addr.Unmap().String()] = g
 				}
 			}
 		}
 	}
-	hosts := map[string]string{}
-	if b, err := a.r.ReadFile("/etc/hosts"); err == nil {
-		for _, l := range host.Lines(b) {
-			l, _, _ = strings.Cut(l, "#")
-			f := strings.Fields(l)
-			for i := 1; i < len(f); i++ {
-				hosts[strings.ToLower(f[i])] = f[0]
-			}
-		}
-	}
+	text, _ := a.r.ReadFile("/etc/hosts") // without it names say nothing about addresses
+	table := hosts.Parse(text)
 	for _, s := range cfg.Storages {
 		name := strings.ToLower(s.Server)
 		if s.Type != "pbs" || name == "" {
 			continue
 		}
+		names := []string{name}
+		for _, ip := range table.Resolve(name) {
+			names = append(names, ip.String())
+		}
 		first, _, _ := strings.Cut(name, ".")
-		for _, n := range []string{name, hosts[name], first} {
+		for _, n := range append(names, first) {
 			if g := addresses[n]; g != nil && n != "" {
 				a.onGuest[s.ID] = g
 				break

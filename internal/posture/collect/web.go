@@ -334,7 +334,8 @@ func webKeyMode(c *Context, key string) posture.Fact[int] {
 	return posture.Known(int(st.Mode), posture.Effective, key)
 }
 
-// webHostNames are the node's name and the names with a domain that /etc/hosts gives it.
+// webHostNames are the node's name and the names with a domain that /etc/hosts gives it. It asks which names stand in one line,
+// also a line of the loopback interface, as Debian writes it; debian/hosts answers which addresses a name has.
 func webHostNames(node posture.Fact[string], hosts []byte) posture.Fact[[]string] {
 	if !node.IsKnown() || node.Value == "" {
 		return posture.Unknown[[]string](posture.ProblemOf(posture.Problemf("not-found", "the host's name is not known")), node.Source)
