@@ -184,8 +184,8 @@ func TestSameHost(t *testing.T) {
 // A backup server is found by any address that the node knows for its name, however the address is written.
 func TestServerByName(t *testing.T) {
 	rep := assess(t, estate(map[string]string{
-		"/etc/pve/storage.cfg":                     "pbs: pbs\n\tserver Backup.example.org\n\tdatastore d\n",
-		"/etc/hosts":                               "2001:DB8:0::50 backup.example.org\n192.0.2.60 backup.example.org backup\n",
+		"/etc/pve/storage.cfg": "pbs: pbs\n\tserver Backup.example.org\n\tdatastore d\n",
+		"/etc/hosts":           "2001:DB8:0::50 backup.example.org\n192.0.2.60 backup.example.org backup\n",
 		"/etc/pve/nodes/pve1/qemu-server/300.conf": "name: x\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\nipconfig0: ip6=2001:db8::0050/64\n",
 	}))
 	if !slices.ContainsFunc(rep.Problems, func(p backup.Problem) bool { return p.Code == "server-in-cluster" }) {
