@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
 // ground is a directory that answers for its units when a test wants a running machine.
@@ -28,29 +29,13 @@ func (g ground) Run(c host.Command) (host.Output, error) {
 // newPlanner plans on a directory with the given files.
 func newPlanner(t *testing.T, live bool, files map[string]string) *Planner {
 	t.Helper()
-	root := t.TempDir()
+	root := hosttest.Write(t, files)
 	for _, d := range []string{"etc/ssh", "etc/pve/firewall"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, content := range files {
-		full := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(full, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tree, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tree.Close() })
+	tree := hosttest.Open(t, root)
 	target := tree.Describe()
 	if live {
 		target.Kind, target.Live = "local", true

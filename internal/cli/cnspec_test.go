@@ -9,12 +9,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
@@ -131,16 +130,7 @@ func TestNoFalseVerdicts(t *testing.T) {
 			if !ok {
 				t.Fatalf("there is no control %s", tt.control)
 			}
-			dir := t.TempDir()
-			for name, text := range tt.tree {
-				p := filepath.Join(dir, name)
-				if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
+			dir := hosttest.Write(t, tt.tree)
 			f, err := judgeFixture(env, c, dir, time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC))
 			if err != nil {
 				t.Fatal(err)

@@ -3,35 +3,19 @@ package inventory_test
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/inventory"
 )
 
 // tree writes files below a directory and opens it as a target.
 func tree(t *testing.T, files map[string]string) *host.Tree {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
+	return hosttest.Open(t, hosttest.Write(t, files))
 }
 
 func TestNoNode(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
 // machine is a directory that answers commands, and claims to run when a test wants the actions.
@@ -38,24 +39,11 @@ type bench struct {
 
 func newBench(t *testing.T, live bool, files map[string]string) *bench {
 	t.Helper()
-	root := t.TempDir()
+	root := hosttest.Write(t, files)
 	if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range files {
-		full := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tree, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tree.Close() })
+	tree := hosttest.Open(t, root)
 	target := tree.Describe()
 	if live {
 		target.Kind, target.Live = "local", true

@@ -1,6 +1,6 @@
 // Package hosttest holds the contract that every host.Reader keeps, as a suite of tests over hostile and ordinary
 // file trees. The tests of internal/host run it against this machine, against directories and against the far side
-// of a connection.
+// of a connection. Tests of all rooms make their small trees of files with Write and Open. Only tests import it.
 package hosttest
 
 import (

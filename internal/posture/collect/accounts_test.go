@@ -2,12 +2,10 @@ package collect
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
@@ -30,22 +28,8 @@ func accountTree(more map[string]string) map[string]string {
 // collectDated collects as collectTree does, at the moment that the copy says.
 func collectDated(t *testing.T, col Collector, files map[string]string) *posture.Facts {
 	t.Helper()
-	root := t.TempDir()
 	files[".castellan/meta"] = "now 2026-11-20T12:00:00Z\n"
-	for name, content := range files {
-		p := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := hosttest.Open(t, hosttest.Write(t, files))
 	f, err := Run(d, d.Describe(), []Collector{col})
 	if err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 	"github.com/castellan-project/castellan/internal/posture/collect"
 )
@@ -20,25 +19,10 @@ import (
 // guestTree writes files below a directory and opens it as a copy made at a fixed time.
 func guestTree(t testing.TB, files map[string]string) *host.Tree {
 	t.Helper()
-	dir := t.TempDir()
 	if _, ok := files[".castellan/meta"]; !ok {
 		files[".castellan/meta"] = "now 2026-11-20T12:00:00Z\n"
 	}
-	for name, content := range files {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
+	return hosttest.Open(t, hosttest.Write(t, files))
 }
 
 func guestFacts(t testing.TB, r host.Reader, d host.Description) posture.GuestFacts {

@@ -2,38 +2,22 @@ package collect
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
 // identityOf collects the subject identity of a copy with the files given.
 func identityOf(t *testing.T, files map[string]string) posture.IdentityFacts {
 	t.Helper()
-	root := t.TempDir()
 	if files["etc/pve/user.cfg"] == "" {
 		files["etc/pve/user.cfg"] = "user:root@pam:1:0::::::\n"
 	}
-	for name, text := range files {
-		full := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := hosttest.Open(t, hosttest.Write(t, files))
 	desc := d.Describe()
 	desc.Now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	f, err := Run(d, desc, []Collector{Estate()})

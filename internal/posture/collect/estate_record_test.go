@@ -2,14 +2,13 @@ package collect_test
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/inventory"
 	"github.com/castellan-project/castellan/internal/posture/collect"
 )
@@ -17,8 +16,7 @@ import (
 // TestEstateIsKept holds that the questions about a cluster can be asked of its facts as of the target itself, and that
 // what is kept for them holds no secret.
 func TestEstateIsKept(t *testing.T) {
-	dir := t.TempDir()
-	for name, content := range map[string]string{
+	d := hosttest.Open(t, hosttest.Write(t, map[string]string{
 		"etc/hostname":                         "a\n",
 		"etc/os-release":                       "ID=debian\nVERSION_ID=13\n",
 		"etc/pve/user.cfg":                     "user:root@pam:1:0:::::\ntoken:root@pam!t1:0:1::\n",
@@ -29,20 +27,7 @@ func TestEstateIsKept(t *testing.T) {
 		"etc/pve/nodes/a/lxc/101.conf":         "hostname: z\nenv: A=KEEPOUT7\nlxc.environment: B=KEEPOUT8\n",
 		"etc/pve/nodes/b/host.fw":              "[OPTIONS]\nenable: 0\n",
 		"etc/network/interfaces":               "auto vmbr0\niface vmbr0 inet static\n\taddress 192.0.2.10/24\n\tbridge-ports eth0\n\twpa-psk KEEPOUT9\n",
-	} {
-		p := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	}))
 	facts, err := collect.Run(d, d.Describe(), collect.All())
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package collect
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
@@ -22,24 +21,11 @@ func collectTree(t *testing.T, col Collector, files map[string]string) *posture.
 // collectTreeAt is collectTree at a moment.
 func collectTreeAt(t *testing.T, col Collector, files map[string]string, now time.Time) *posture.Facts {
 	t.Helper()
-	root := t.TempDir()
 	if _, ok := files[".castellan/meta"]; !ok {
 		files[".castellan/meta"] = "now 2026-11-20T12:00:00Z\n"
 	}
-	for name, content := range files {
-		p := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(p, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	root := hosttest.Write(t, files)
+	d := hosttest.Open(t, root)
 	live := strings.Contains(files[".castellan/meta"], "live yes")
 	f, err := Run(d, host.Description{Name: root, Kind: "dir", Live: live, Root: true, Now: now}, []Collector{col})
 	if err != nil {

@@ -3,8 +3,6 @@ package collect
 import (
 	"encoding/base64"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,34 +13,14 @@ import (
 	"github.com/castellan-project/castellan/internal/debian/apt"
 	"github.com/castellan-project/castellan/internal/debian/dpkg"
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture"
 )
 
-// pkgTree writes files below a directory and collects one subject from it. Names that begin with "->" in their content
-// become links.
+// pkgTree writes files below a directory and collects one subject from it.
 func pkgTree(t *testing.T, files map[string]string, c Collector) *posture.Facts {
 	t.Helper()
-	root := t.TempDir()
-	for name, content := range files {
-		p := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(content, "->"); ok {
-			err = os.Symlink(target, p)
-		} else {
-			err = os.WriteFile(p, []byte(content), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	r, err := host.OpenDir(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	r := hosttest.Open(t, hosttest.Write(t, files))
 	f, err := Run(r, r.Describe(), []Collector{c})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/posture/bundle"
 	"github.com/castellan-project/castellan/internal/posture/collect"
 )
@@ -149,21 +150,7 @@ func TestNoSecretBecomesAFact(t *testing.T) {
 
 // Words that only look like secrets stay, so that sources of facts can be found again.
 func TestSourcesStayReadable(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"etc/pam.d/common-password": "password required pam_unix.so obscure yescrypt\n", "etc/pam.d/sshd": "@include common-password\n"} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d, err := host.OpenDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := hosttest.Open(t, hosttest.Write(t, map[string]string{"etc/pam.d/common-password": "password required pam_unix.so obscure yescrypt\n", "etc/pam.d/sshd": "@include common-password\n"}))
 	facts, err := collect.Run(d, d.Describe(), collect.All())
 	if err != nil {
 		t.Fatal(err)
