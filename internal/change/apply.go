@@ -119,6 +119,10 @@ func (e *Engine) idle() error {
 			if err := e.discard(t.ID); err != nil {
 				return err
 			}
+		case t.HeldFor != nil && t.State.Open():
+			if err := e.stillHeld(&s); err != nil {
+				return err
+			}
 		case t.State == AwaitingConfirm:
 			return &RefusedError{Reason: fmt.Sprintf("the transaction %s awaits confirmation", t.ID),
 				Hint: fmt.Sprintf("castellan confirm %s keeps it, castellan revert %s takes it back", t.ID, t.ID)}
@@ -156,6 +160,9 @@ type work struct {
 	undo  undoDoc
 	state stateDoc
 	live  bool
+	// node is the name of this host in its cluster, and until when a second node waits, when one does.
+	node  string
+	until time.Time
 }
 
 func (w *work) t() *Transaction { return &w.state.Transaction }
@@ -234,12 +241,21 @@ func patience(steps []Step) time.Duration {
 
 // prepare writes everything that taking back needs, so that a full disk is found before anything is changed.
 func (w *work) prepare(d *Drafted) error {
+	w.note(&w.undo.By, "apply of window %s began", w.undo.Window)
+	if err := w.keepRecord(d); err != nil {
+		return err
+	}
+	w.state.Prepared = true
+	return w.save()
+}
+
+// keepRecord writes the record of a transaction that is not prepared yet.
+func (w *work) keepRecord(d *Drafted) error {
 	undo, err := seal("undo", w.undo)
 	if err != nil {
 		return err
 	}
 	w.state.Undo = sum(undo)
-	w.note(&w.undo.By, "apply of window %s began", w.undo.Window)
 	dir := w.dir(w.undo.ID)
 	if err := w.mkdir(dir); err != nil {
 		return err
@@ -260,11 +276,7 @@ func (w *work) prepare(d *Drafted) error {
 			return err
 		}
 	}
-	if err := w.write(path.Join(dir, "undo.json"), undo); err != nil {
-		return err
-	}
-	w.state.Prepared = true
-	return w.save()
+	return w.write(path.Join(dir, "undo.json"), undo)
 }
 
 // discard removes the record of a transaction that changed nothing, as far as it can; what is left is known by its state.
@@ -295,6 +307,7 @@ func (e *Engine) discard(id string) error {
 
 // apply makes the steps of a prepared transaction.
 func (w *work) apply(d *Drafted, o ApplyOptions) (*Transaction, error) {
+	w.handOver(d)
 	if w.live {
 		// The host looks after the time to confirm whether somebody is still at work, and waits while he is: should this process
 		// die, what is half done does not stay for as long as a generator may take.
@@ -316,7 +329,7 @@ func (w *work) apply(d *Drafted, o ApplyOptions) (*Transaction, error) {
 	w.t().State, w.t().Applied = AwaitingConfirm, now
 	w.t().BootID, w.t().Ticks = w.o.Stamp()
 	if w.live {
-		w.t().Deadline = now.Add(o.Within)
+		w.t().Deadline = w.confirmBy(now, o.Within)
 	}
 	w.note(nil, "every step was made; it awaits confirmation")
 	if err := w.save(); err != nil {
@@ -412,7 +425,10 @@ func (w *work) trial(i int, after host.Node) error {
 			w.state.Trials = map[int]record{}
 		}
 		w.state.Trials[i] = r
-		err := w.begin(i)
+		err := w.renewLease(i)
+		if err == nil {
+			err = w.begin(i)
+		}
 		if err != nil {
 			delete(w.state.Trials, i)
 		}

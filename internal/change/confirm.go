@@ -31,6 +31,9 @@ func (e *Engine) Confirm(id string, by Actor, o ConfirmOptions) (*Transaction, e
 		return nil, err
 	}
 	w := &work{Engine: e, state: *s, live: s.Transaction.Host.live()}
+	if err := w.release(); err != nil {
+		return nil, err
+	}
 	w.t().State, w.t().Ended = Committed, e.o.Now().UTC()
 	text := "confirmed"
 	if w.live {
@@ -40,6 +43,7 @@ func (e *Engine) Confirm(id string, by Actor, o ConfirmOptions) (*Transaction, e
 	if err := w.save(); err != nil {
 		return nil, fmt.Errorf("cannot confirm %s: %w", s.Transaction.ID, err)
 	}
+	w.tellSecond(false)
 	return w.t(), w.disarm()
 }
 
@@ -71,6 +75,10 @@ func (e *DisarmError) Error() string {
 func (e *DisarmError) Unwrap() error { return e.Err }
 
 func (e *Engine) confirmable(t Transaction, o ConfirmOptions) error {
+	if of := t.HeldFor; of != nil {
+		return &RefusedError{Reason: fmt.Sprintf("the transaction %s is only held here, for %s: confirm it on %s", t.ID, of.Node, of.Node),
+			Hint: fmt.Sprintf("ssh root@%s castellan confirm %s", of.Node, of.ID)}
+	}
 	switch t.State {
 	case AwaitingConfirm:
 	case Committed:

@@ -31,6 +31,8 @@ type EngineOptions struct {
 	State string
 	// Keeper holds the deadline; nil for directories, which have none.
 	Keeper Keeper
+	// Second lets another node of the cluster hold the deadline too; nil for none.
+	Second Second
 	Now    func() time.Time
 	// Sleep waits; nil waits not at all.
 	Sleep func(time.Duration)

@@ -45,6 +45,7 @@ type rig struct {
 	slept   time.Duration
 	verdict []Verdict
 	onSleep func()
+	second  Second
 }
 
 // soon is a trial that says in the file until when it holds. It fails when the host is dead.
@@ -234,7 +235,7 @@ func (r *rig) open() (*Planner, *Engine) {
 			}
 		}}
 	if r.live {
-		desc.Kind, o.Keeper = "local", r
+		desc.Kind, o.Keeper, o.Second = "local", r, r.second
 	}
 	e, err := NewEngine(o)
 	if err != nil {

@@ -72,6 +72,8 @@ func (e *Engine) overdue(t Transaction) string {
 		return "taking it back was interrupted"
 	case t.State != AwaitingConfirm || !t.Host.live():
 		return ""
+	case t.HeldFor != nil:
+		return e.heldOverdue(t)
 	}
 	boot, ticks := e.o.Stamp()
 	if boot != t.BootID {

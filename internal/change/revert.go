@@ -32,12 +32,18 @@ func (e *Engine) Revert(id string, by Actor, o RevertOptions) (*Transaction, err
 		return nil, err
 	}
 	defer release()
-	s, err := e.find(id, func(t Transaction) bool { return t.State.Open() || t.State == Committed || t.State == Failed }, "there is nothing to take back")
+	s, err := e.find(id, func(t Transaction) bool {
+		return t.State.Open() || t.Here() && (t.State == Committed || t.State == Failed)
+	}, "there is nothing to take back")
 	if err != nil {
 		return nil, err
 	}
 	if s.Transaction.State == Reverted {
 		return nil, &RefusedError{Reason: fmt.Sprintf("the transaction %s was taken back already", s.Transaction.ID)}
+	}
+	if of := s.Transaction.HeldFor; !s.Transaction.Here() {
+		return nil, &RefusedError{Reason: fmt.Sprintf("the transaction %s was only held here, for %s", s.Transaction.ID, of.Node),
+			Hint: fmt.Sprintf("on %s: castellan revert %s", of.Node, of.ID)}
 	}
 	if !s.Prepared {
 		s.Transaction.State = Reverted
@@ -52,7 +58,13 @@ func (e *Engine) Revert(id string, by Actor, o RevertOptions) (*Transaction, err
 }
 
 func (e *Engine) revert(s *stateDoc, b takeBack) (*Transaction, error) {
+	if t, ended, err := e.endedElsewhere(s); ended || err != nil {
+		return t, err
+	}
 	w, err := e.resume(s)
+	if err == nil {
+		err = w.adoptTrials()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +97,7 @@ func (e *Engine) later(s *stateDoc) error {
 	for _, x := range states {
 		t := x.Transaction
 		switch {
-		case t.ID == mine.ID || !x.Prepared:
+		case t.ID == mine.ID || !x.Prepared || !t.Here():
 		case t.State.Open() && !mine.State.Open():
 			return &RefusedError{Reason: fmt.Sprintf("the transaction %s is %s", t.ID, t.State),
 				Hint: fmt.Sprintf("castellan confirm %s or castellan revert %s first", t.ID, t.ID)}
@@ -180,6 +192,9 @@ func (w *work) takeBack(b takeBack) error {
 
 // finish ends a transaction that was taken back as far as possible.
 func (w *work) finish(b takeBack, actions error, failed bool) error {
+	if err := w.endLease(); err != nil {
+		return fmt.Errorf("%s was taken back, and the other nodes cannot be told: %w; castellan revert %s tries again", w.t().ID, err, w.t().ID)
+	}
 	w.t().State, w.t().Ended = Reverted, w.o.Now().UTC()
 	text := "the host is as before"
 	switch {
@@ -198,6 +213,7 @@ func (w *work) finish(b takeBack, actions error, failed bool) error {
 	if err := w.save(); err != nil {
 		return fmt.Errorf("%s was taken back, and this cannot be noted: %w; castellan revert %s tries again", w.t().ID, err, w.t().ID)
 	}
+	w.tellSecond(b.boot)
 	if err := w.disarm(); err != nil {
 		return err
 	}

@@ -73,4 +73,11 @@ type Transaction struct {
 	Stopped []string `json:"stopped,omitempty"`
 	// Restart are the settings of the running kernel that it does not let be taken back: the next start does.
 	Restart []string `json:"restart,omitempty"`
+	// Lease is the file of the cluster that says that the transaction is open, Second the node that holds its deadline too, and
+	// Alone why no other node does although there are some.
+	Lease  string `json:"lease,omitempty"`
+	Second string `json:"second,omitempty"`
+	Alone  string `json:"alone,omitempty"`
+	// HeldFor is set when it is another node's, which died if this host takes it back by itself.
+	HeldFor *HeldFor `json:"held_for,omitempty"`
 }
