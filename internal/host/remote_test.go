@@ -181,17 +181,24 @@ func TestRemoteBudget(t *testing.T) {
 	}
 }
 
-// TestRemoteParallel proves that slow commands run side by side.
+// TestRemoteParallel proves that slow commands run side by side: each waits for the others.
 func TestRemoteParallel(t *testing.T) {
+	dir := t.TempDir()
 	r := startRemote(t, "sh", "-c")
-	for i := range 4 {
-		_, _ = r.Run(host.Command{Name: "nap", Argv: []string{"sleep", fmt.Sprintf("1.%d", i)}})
+	var naps []host.Command
+	for _, name := range []string{"a", "b", "c", "d"} {
+		naps = append(naps, host.Command{Name: "nap-" + name, Timeout: time.Minute,
+			Argv: []string{"sh", "-c", `cd "$0" && touch "$1" && until [ -e a ] && [ -e b ] && [ -e c ] && [ -e d ]; do sleep 0.1; done`, dir, name}})
 	}
-	start := time.Now()
+	for _, nap := range naps {
+		_, _ = r.Run(nap)
+	}
 	if _, err := r.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d > 3500*time.Millisecond {
-		t.Errorf("four naps of a second took %s", d)
+	for _, nap := range naps {
+		if out, err := r.Run(nap); err != nil || out.Code != 0 {
+			t.Errorf("%s: %v, %+v", nap.Name, err, out)
+		}
 	}
 }

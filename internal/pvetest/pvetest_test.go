@@ -544,9 +544,8 @@ func TestSlow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin := time.Now()
-	if _, err := c.Get(context.Background(), "/version", nil); err == nil || time.Since(begin) > 20*time.Second {
-		t.Errorf("%v after %v", err, time.Since(begin))
+	if _, err := c.Get(context.Background(), "/version", nil); err == nil {
+		t.Error("the answer was waited for")
 	}
 }
 

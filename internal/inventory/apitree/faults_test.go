@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/inventory"
@@ -109,7 +108,7 @@ func TestHostFiles(t *testing.T) {
 	}
 }
 
-// TestThousandGuests measures a large cluster; the bound is generous, because the server shares the processor.
+// TestThousandGuests reads a large cluster: some six questions a guest, and no more.
 func TestThousandGuests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
@@ -126,16 +125,15 @@ func TestThousandGuests(t *testing.T) {
 	}
 	s := serve(t, dir, nil)
 	before := s.Requests()
-	begin := time.Now()
 	tree := open(t, s, auditor+"=s3cret-1")
-	took, n := time.Since(begin), s.Requests()-before
+	n := s.Requests() - before
 	c := read(t, tree)
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	t.Logf("%d guests: %d questions in %v, %v each; heap with server %d MB", len(c.Guests), n, took, took/time.Duration(n), m.HeapAlloc>>20)
+	t.Logf("%d guests: %d questions; heap with server %d MB", len(c.Guests), n, m.HeapAlloc>>20)
 	runtime.KeepAlive(tree)
-	if len(c.Guests) != 1025 || took > 60*time.Second {
-		t.Errorf("%d guests in %v", len(c.Guests), took)
+	if len(c.Guests) != 1025 || int(n) > 7*len(c.Guests) {
+		t.Errorf("%d guests by %d questions", len(c.Guests), n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 	"github.com/castellan-project/castellan/internal/pve/usercfg"
 )
 
@@ -306,23 +307,21 @@ func TestIncompleteIsRefused(t *testing.T) {
 	}
 }
 
-// TestManyPrincipals asks a cluster of 50,000 users with an entry each; a slip into quadratic work would take minutes.
+// TestManyPrincipals asks a cluster of 50,000 users with an entry each.
 func TestManyPrincipals(t *testing.T) {
 	var b strings.Builder
 	for i := range 50_000 {
 		fmt.Fprintf(&b, "user:u%d@pve:1:0::::::\nacl:1:/vms/%d:u%d@pve,x%d@pve:PVEVMAdmin:\n", i, 100+i, i, i)
 	}
-	start := time.Now()
-	e := engineOf(strings.Split(b.String(), "\n"))
-	if n := len(e.WhoCan(usercfg.PrivsOf("VM.Audit"), "/vms/200", start)); n != 3 {
-		t.Errorf("%d holders", n)
-	}
-	if a, _ := e.Access("u7@pve", start); len(a.Paths) != 1 {
-		t.Errorf("%d paths", len(a.Paths))
-	}
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("took %v", d)
-	}
+	hosttest.Hostile(t, "users and entries", b.Len(), func() {
+		e := engineOf(strings.Split(b.String(), "\n"))
+		if n := len(e.WhoCan(usercfg.PrivsOf("VM.Audit"), "/vms/200", time.Unix(0, 0))); n != 3 {
+			t.Errorf("%d holders", n)
+		}
+		if a, _ := e.Access("u7@pve", time.Unix(0, 0)); len(a.Paths) != 1 {
+			t.Errorf("%d paths", len(a.Paths))
+		}
+	})
 }
 
 func FuzzQuery(f *testing.F) {
