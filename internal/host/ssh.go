@@ -37,6 +37,9 @@ type SSHOptions struct {
 	Identities []string
 	// KnownHosts are the files of host keys; none means ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.
 	KnownHosts []string
+	// HostKeyAlias is the name under which KnownHosts has the host, when it is not its address; it goes before that of
+	// ~/.ssh/config.
+	HostKeyAlias string
 	// Home is the home directory in which .ssh lies; empty means that of the present user.
 	Home string
 	// Passphrase asks for the passphrase of a key file, and is called only when that key can open the door. Without

@@ -54,7 +54,7 @@ func (t SSHTarget) resolve() (resolved, error) {
 	}
 	r.address = net.JoinHostPort(hostName, port)
 	r.known = r.address
-	if alias := get("HostKeyAlias"); len(alias) > 0 {
+	if alias := append(nonEmpty(t.HostKeyAlias), get("HostKeyAlias")...); len(alias) > 0 {
 		r.known = net.JoinHostPort(alias[0], "22")
 	}
 	if c := get("ProxyCommand"); len(c) > 0 && c[0] != "none" {
@@ -66,6 +66,14 @@ func (t SSHTarget) resolve() (resolved, error) {
 		r.jump, err = jumpTarget(j[0], t.SSHOptions)
 	}
 	return r, err
+}
+
+// nonEmpty is a list of a word, or of none.
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
 }
 
 // configOf returns a function that looks up a keyword for a host.
@@ -133,5 +141,6 @@ func jumpTarget(text string, o SSHOptions) (*SSHTarget, error) {
 		return nil, fmt.Errorf("ProxyJump in ~/.ssh/config: %w", err)
 	}
 	t.SSHOptions = o
+	t.HostKeyAlias = "" // that is the name of the host behind it
 	return &t, nil
 }
