@@ -204,7 +204,7 @@ func unfinished(e *change.Engine, here change.Host, state string) error {
 	}
 	for _, t := range list {
 		same := t.Host.Kind == here.Kind && t.Host.Target == here.Target || here.Kind != "dir" && here.MachineID != "" && t.Host.MachineID == here.MachineID
-		if same && t.State.Open() {
+		if same && t.State.Open() && t.HeldFor == nil { // what is held the engine looks at first
 			return exit(ExitRefused, fmt.Errorf("the transaction %s of this host is unfinished (%s); castellan confirm %s%s or castellan revert %s%s first",
 				t.ID, stateWords(t.State), t.ID, stateArg(state), t.ID, stateArg(state)))
 		}
@@ -271,6 +271,7 @@ func (a *app) applied(t change.Transaction, plan *change.Plan, place int, f *app
 	} else {
 		fmt.Fprintf(a.out, "\nThe host takes it back at %s, in %s, unless you confirm.\nLeave this session open and confirm from a NEW connection:\n\n  %s%s\n\n",
 			t.Deadline.Local().Format("15:04:05 MST"), shortTime(t.Deadline.Sub(a.now())), a.confirmLine(t), state)
+		fmt.Fprint(a.out, secondWords(t))
 	}
 	if place+1 < len(plan.Windows) {
 		fmt.Fprintf(a.out, "then: castellan apply %s%s for the next window, %s\n", file, state, windowWords(plan.Windows[place+1].Name))

@@ -76,7 +76,7 @@ func (e *envoy) applyWindow(file string, f *applyFlags) (*change.Transaction, er
 		return nil, exit(ExitTarget, fmt.Errorf("%s answered with something else: %w", e.name, err))
 	}
 	if t != nil {
-		fmt.Fprintf(e.app.err, "%s: applied %s, window %d of %d; opening a new connection to confirm\n", e.name, t.ID, t.Place, t.Windows)
+		fmt.Fprintf(e.app.err, "%s: applied %s, window %d of %d; opening a new connection to confirm\n%s", e.name, t.ID, t.Place, t.Windows, secondWords(*t))
 	}
 	return t, nil
 }

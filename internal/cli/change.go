@@ -197,7 +197,7 @@ func (a *app) engine(p *change.Planner, k change.Keeper, state string, progress 
 		o.Machine, o.Host = p.Machine, p.Host
 	}
 	if p != nil && p.Target.Kind != "dir" {
-		o.Keeper, o.Stamp = k, kernelClock
+		o.Keeper, o.Stamp, o.Second = k, kernelClock, a.second(p)
 	}
 	e, err := change.NewEngine(o)
 	if err != nil {

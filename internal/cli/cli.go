@@ -124,7 +124,7 @@ of VMware.
 	root.SetVersionTemplate("castellan {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.scanCommand(), a.collectCommand(), a.diffCommand(), a.controlsCommand(), a.attestCommand(), a.planCommand(), a.applyCommand(), a.confirmCommand(), a.revertCommand(),
-		a.historyCommand(), a.pveCommand(), a.vmxCommand())
+		a.historyCommand(), a.holdCommand(), a.pveCommand(), a.vmxCommand())
 	return root
 }
 

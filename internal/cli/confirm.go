@@ -131,7 +131,7 @@ func (a *app) confirm(ctx context.Context, f *confirmFlags, id string) error {
 	defer closer() //nolint:errcheck // every change was waited for
 	conn := a.connection()
 	var o change.ConfirmOptions
-	if t.Host.Kind != "dir" && t.State == change.AwaitingConfirm {
+	if t.Host.Kind != "dir" && t.State == change.AwaitingConfirm && t.HeldFor == nil {
 		if o.Connection, err = a.proof(conn, *t); err != nil {
 			return err
 		}

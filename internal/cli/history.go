@@ -88,6 +88,9 @@ const shownWhy = 24
 // whyWords says why something was done: the reason that was given, else the controls that ask for it.
 func whyWords(t change.Transaction) string {
 	s := t.Why
+	if t.HeldFor != nil {
+		s = "held for " + t.HeldFor.Node
+	}
 	if s == "" {
 		s = strings.Join(t.Controls, ", ")
 	}
@@ -106,6 +109,15 @@ func (a *app) story(t change.Transaction, state string) {
 	row(t.ID, "%s", stateWords(t.State))
 	row("host", "%s %s", t.Host.Target, t.Host.Hostname)
 	row("window", "%s, %d of %d of the plan %.12s", t.Window, t.Place, t.Windows, t.Plan)
+	if t.HeldFor != nil {
+		row("held for", "%s, which has it as %s", t.HeldFor.Node, t.HeldFor.ID)
+	}
+	if t.Second != "" {
+		row("also held", "on %s", t.Second)
+	}
+	if t.Alone != "" {
+		row("alone", "%s", t.Alone)
+	}
 	row("by", "%s", actorWords(t.By))
 	if t.Why != "" {
 		row("why", "%s", t.Why)
@@ -140,10 +152,13 @@ func (a *app) story(t change.Transaction, state string) {
 		fmt.Fprintf(a.out, "  %s  %s\n", at(e.At), harmless(e.Text+who))
 	}
 	more := stateArg(state)
-	switch t.State {
-	case change.AwaitingConfirm:
+	switch {
+	case !t.Here():
+	case t.HeldFor != nil:
+		fmt.Fprintf(a.out, "\nto keep it: castellan confirm %s on %s; to take it back: castellan revert %s%s\n", t.HeldFor.ID, harmless(t.HeldFor.Node), t.ID, more)
+	case t.State == change.AwaitingConfirm:
 		fmt.Fprintf(a.out, "\nto keep it: castellan confirm %s%s; to take it back: castellan revert %s%s\n", t.ID, more, t.ID, more)
-	case change.Reverted:
+	case t.State == change.Reverted:
 	default:
 		fmt.Fprintf(a.out, "\nto take it back: castellan revert %s%s\n", t.ID, more)
 	}

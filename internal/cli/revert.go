@@ -61,7 +61,7 @@ func (a *app) revert(ctx context.Context, f *revertFlags, id string) error {
 		return usage("revert asks before it changes anything, and there is no terminal to ask on; --yes reverts without asking")
 	}
 	t, err := a.chosen(f.state, id, func(t change.Transaction) bool {
-		return t.State.Open() || t.State == change.Committed || t.State == change.Failed
+		return t.State.Open() || t.Here() && (t.State == change.Committed || t.State == change.Failed)
 	}, "there is nothing to take back")
 	if err != nil {
 		return err
