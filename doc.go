@@ -12,6 +12,7 @@
 //	  kinds              one kind of change per file: sshd, sysctl, unit, pvefirewall, guest, vmx ...
 //	  lockout            would the operator still get in? one guard per file
 //	  keeper             systemd owns the deadline on the host
+//	  deputy             another node of the cluster holds the deadline too
 //	  session            who acts, over which connection, and whether it is a new one
 //	internal/inventory   the model of a cluster: nodes, guests, principals, firewall, storage, networks
 //	  rbac               who may do what, and through which group, pool, token or role
