@@ -46,6 +46,7 @@ type rig struct {
 	verdict []Verdict
 	onSleep func()
 	second  Second
+	foreign *foreignLocks // nil: a host without locks
 }
 
 // soon is a trial that says in the file until when it holds. It fails when the host is dead.
@@ -147,6 +148,7 @@ func (r *rig) reset() {
 	}
 	r.now, r.boot, r.fault = time.Date(2026, 11, 21, 7, 49, 0, 0, time.UTC), "boot-1", nil
 	r.running, r.armed, r.ran = map[string]bool{"old.service": true}, map[string]time.Time{}, nil
+	r.resetLocks()
 	old := r.now.Add(-time.Hour)
 	r.write("etc/a.conf", "alpha\n", 0o644)
 	r.write("etc/b.conf", "beta\n", 0o600)
@@ -230,12 +232,16 @@ func (r *rig) open() (*Planner, *Engine) {
 		Sleep: func(d time.Duration) {
 			r.slept += d
 			r.now = r.now.Add(d)
+			r.noLock("a pause")
 			if r.onSleep != nil {
 				r.onSleep()
 			}
 		}}
 	if r.live {
 		desc.Kind, o.Keeper, o.Second = "local", r, r.second
+	}
+	if r.foreign != nil {
+		o.Machine = lockingTarget{m}
 	}
 	e, err := NewEngine(o)
 	if err != nil {

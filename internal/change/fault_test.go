@@ -101,10 +101,9 @@ func (r *rig) settle(before, after map[string]string, when string) {
 
 // TestFaultsOfApply lets every act of an apply fail in every way.
 func TestFaultsOfApply(t *testing.T) {
-	for _, live := range []bool{false, true} {
-		runs := 0
+	for _, r := range rigs(t, manySteps, lockedSteps) {
+		runs, live := 0, r.live
 		began := time.Now()
-		r := newRig(t, live, manySteps)
 		before, after := r.trees()
 		total := r.count(func() { r.mustApply() })
 		for _, f := range faults() {
@@ -180,8 +179,8 @@ func TestFaultsOfConfirm(t *testing.T) {
 
 // TestFaultsOfRevert lets every act of taking back fail in every way.
 func TestFaultsOfRevert(t *testing.T) {
-	for _, live := range []bool{false, true} {
-		r := newRig(t, live, manySteps)
+	for _, r := range rigs(t, manySteps, lockedSteps) {
+		live := r.live
 		before, after := r.trees()
 		prepare := func() {
 			r.reset()
@@ -216,9 +215,8 @@ func TestFaultsOfRevert(t *testing.T) {
 
 // TestKilledTwice kills an apply at every act, and then the recovery at every act.
 func TestKilledTwice(t *testing.T) {
-	for _, live := range []bool{false, true} {
-		began, runs := time.Now(), 0
-		r := newRig(t, live, fewSteps)
+	for _, r := range rigs(t, fewSteps, fewLockedSteps) {
+		began, runs, live := time.Now(), 0, r.live
 		before, after := r.trees()
 		total := r.count(func() { r.mustApply() })
 		kill := faults()[4]

@@ -243,6 +243,9 @@ func (p *Planner) Redraft(plan *Plan, confirmed ...string) (*Drafted, int, error
 			if d.Before[s.Path], err = w.draft.before(s.Path); err != nil {
 				return nil, i, err
 			}
+			if d.Before[s.Path].Digest() != s.Before { // since it was compared; the guards take their time
+				return nil, i, &StaleError{Reasons: []string{s.Path + " was changed"}}
+			}
 			d.After[s.Path], _ = w.draft.Node(s.Path)
 		}
 		return d, i, nil
