@@ -186,10 +186,11 @@ func (m *machine) forwards(address, user, to string) error {
 //
 //   - grub.cfg is what update-grub writes from the old settings, and the lab's was written by hand;
 //   - the plan itself was written by the test;
-//   - ld.so.cache and .pwd.lock are written by ldconfig and by whatever locks the files of accounts.
+//   - ld.so.cache and .pwd.lock are written by ldconfig and by whatever locks the files of accounts;
+//   - passwd-, group-, shadow- and gshadow- are the copies that useradd and userdel make, which packages call.
 func writtenByPrograms(line string) bool {
 	name, _, _ := strings.Cut(line, ":")
-	return slices.Contains([]string{"/boot/grub/grub.cfg", "/etc/ld.so.cache", "/etc/.pwd.lock", "/root/plan.json"}, name)
+	return slices.Contains([]string{"/boot/grub/grub.cfg", "/etc/ld.so.cache", "/etc/.pwd.lock", "/root/plan.json", "/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"}, name)
 }
 
 // testTakenBack reverts all transactions, the newest first, and compares the host with what it was.
