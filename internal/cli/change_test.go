@@ -175,7 +175,7 @@ func TestKernelClock(t *testing.T) {
 	if len(boot) != 36 || ticks == 0 {
 		t.Fatalf("%q, %d", boot, ticks)
 	}
-	// This process began before now, and not long ago.
+	// This process began before now, and hours ago at most, however slow the machine is.
 	c := session.Find(session.Source{Reader: host.NewLocal(), PID: os.Getpid()})
 	if c.BootID != boot {
 		t.Errorf("%q and %q", c.BootID, boot)
@@ -189,7 +189,7 @@ func TestKernelClock(t *testing.T) {
 	if err := json.Unmarshal([]byte(f[19]), &began); err != nil {
 		t.Fatal(err)
 	}
-	if began > ticks || ticks-began > 30*60*ticksPerSecond {
+	if began > ticks || ticks-began > 10*60*60*ticksPerSecond {
 		t.Errorf("the process began at %d and it is %d", began, ticks)
 	}
 }

@@ -34,8 +34,13 @@ type faulty struct {
 	stop   chan struct{}
 }
 
-// silence is the answer that never comes.
-const silence = "silence"
+const (
+	// silence is the answer that never comes.
+	silence = "silence"
+	// silentFor is how long a test waits for it: long enough for any answer that does come, from a simulator under the race
+	// detector on a loaded machine.
+	silentFor = "10s"
+)
 
 // soapFault is the answer with a fault of the API.
 func soapFault(name string) string {
@@ -275,7 +280,7 @@ func TestVSphereSilentInApply(t *testing.T) {
 		}
 		return ""
 	})
-	_, stderr, code := run(t, "apply", file, "--yes", "--state", state, "--vsphere-timeout", "5s")
+	_, stderr, code := run(t, "apply", file, "--yes", "--state", state, "--vsphere-timeout", silentFor)
 	if code != ExitTarget || !strings.Contains(stderr, "does not answer in time") || !strings.Contains(stderr, "castellan revert") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
@@ -304,7 +309,7 @@ func TestVSphereSilentInList(t *testing.T) {
 			}
 			return ""
 		})
-		stdout, stderr, code := run(t, "scan", x.target, "--json", "--fail-on", "none", "--vsphere-timeout", "5s")
+		stdout, stderr, code := run(t, "scan", x.target, "--json", "--fail-on", "none", "--vsphere-timeout", silentFor)
 		if code != want || !strings.Contains(stderr, "does not answer in time") || after == 1 && strings.Count(stdout, `"hostname"`) != 100 {
 			t.Errorf("silent after %d: code %d with %d targets: %s", after, code, strings.Count(stdout, `"target"`), stderr)
 		}

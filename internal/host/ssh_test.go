@@ -129,7 +129,7 @@ func (s *sshServer) session(n ssh.NewChannel) {
 			cmd = exec.Command("sh", "-c", s.shell, "sh", p.Command)
 		}
 		cmd.Stdout, cmd.Stderr = ch, ch.Stderr()
-		cmd.WaitDelay = time.Second
+		cmd.WaitDelay = 5 * time.Second
 		// Not cmd.Stdin: waiting for the command would wait for the client to hang up.
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -190,7 +190,7 @@ func newSite(t *testing.T, passphrase, shell string) *site {
 	}
 	s.target = target
 	s.target.Home, s.target.KnownHosts = home, []string{filepath.Join(home, ".ssh/known_hosts")}
-	s.target.Timeout = 10 * time.Second
+	s.target.Timeout = time.Minute
 	return s
 }
 
@@ -281,7 +281,7 @@ func TestSSHRefused(t *testing.T) {
 		{"no perl", func(t *testing.T, s *site) { s.shell = "PATH=/usr/bin:/bin; exec perl-is-missing" }, []string{"no perl", "perl-base"}},
 		{"no login", func(t *testing.T, s *site) { s.shell = "echo This account is not available.; exit 1" },
 			[]string{"code 1", "not available"}},
-		{"silence", func(t *testing.T, s *site) { s.shell = "sleep 5"; s.target.Timeout = time.Second }, []string{"timed out"}},
+		{"silence", func(t *testing.T, s *site) { s.shell = "sleep 60"; s.target.Timeout = 5 * time.Second }, []string{"timed out"}},
 		{"noise without end", func(t *testing.T, s *site) { s.shell = "yes" }, []string{"instead of starting perl"}},
 		{"proxy command", func(t *testing.T, s *site) { write(t, s, "config", "Host *\n ProxyCommand nc %h %p\n") }, []string{"ProxyCommand", "ProxyJump"}},
 		{"bad configuration", func(t *testing.T, s *site) { write(t, s, "config", "Match exec foo\n") }, []string{"config"}},

@@ -110,7 +110,7 @@ func start(t *testing.T, change func(*pvetest.Options)) *fixture {
 func (f *fixture) client(t *testing.T, token string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Options{Host: f.Addr(), Token: token, Fingerprint: client.Fingerprint(f.Certificate()),
-		Sleep: func(context.Context, time.Duration) error { return nil }, Timeout: 5 * time.Second})
+		Sleep: func(context.Context, time.Duration) error { return nil }, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

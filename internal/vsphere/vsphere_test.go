@@ -172,7 +172,7 @@ func TestExpiredCertificate(t *testing.T) {
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	s.StartTLS()
 	defer s.Close()
-	o := Options{Host: s.Listener.Addr().String(), User: "u", Password: "p", Timeout: 5 * time.Second}
+	o := Options{Host: s.Listener.Addr().String(), User: "u", Password: "p", Timeout: time.Minute}
 	sum := sha256.Sum256(der)
 	if _, err := Dial(t.Context(), o); err == nil || !strings.Contains(err.Error(), "expired") || !strings.Contains(err.Error(), strings.ToUpper(hex.EncodeToString(sum[:]))) {
 		t.Errorf("%v", err)

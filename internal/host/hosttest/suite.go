@@ -176,7 +176,6 @@ func testReadHostile(t *testing.T, open func(*testing.T, string) Target) {
 		t.Fatal(err)
 	}
 	g := open(t, dir)
-	start := time.Now()
 	for name, want := range map[string]error{
 		"/fifo": host.ErrNotRegular, "/sparse": host.ErrTooLarge, "/over": host.ErrTooLarge,
 	} {
@@ -186,9 +185,6 @@ func testReadHostile(t *testing.T, open func(*testing.T, string) Target) {
 	}
 	if b, err := g.read(t, "/limit"); err != nil || len(b) != host.MaxFile {
 		t.Errorf("a file of the largest size: %d bytes, %v", len(b), err)
-	}
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("hostile files took %s", d)
 	}
 }
 
