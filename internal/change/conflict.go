@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/castellan-project/castellan/internal/debian/sysctl"
 )
 
 // claim is one thing that a change makes so: a place that holds one value at a time, and the value.
@@ -119,7 +121,7 @@ func settingName(kind, key string) string {
 	case "sshd", "journald", "apt": // keywords without regard to case: sshd_config(5), systemd.syntax(7), apt.conf(5)
 		return strings.ToLower(key)
 	case "sysctl":
-		return SysctlPath(key)
+		return sysctl.Dotted(key)
 	}
 	return key
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/debian/sysctl"
 	"github.com/castellan-project/castellan/internal/host"
 )
 
@@ -332,7 +333,7 @@ func (d *Draft) OnTrial(name, trial string) error {
 
 // Sysctl gives a value to the running kernel, and to the recorded knob of a copy. A kernel that lacks the knob is left alone.
 func (d *Draft) Sysctl(key, value string) error {
-	name := "/proc/sys/" + SysctlPath(key)
+	name := sysctl.Path(sysctl.Dotted(key))
 	if _, err := d.Stat(name); err != nil {
 		return nil //nolint:nilerr // a key that this kernel does not know takes effect when it is known
 	}
@@ -344,24 +345,6 @@ func (d *Draft) Sysctl(key, value string) error {
 		return nil
 	}
 	return d.Write(name, []byte(value+"\n"), 0o644)
-}
-
-// SysctlPath turns a key into its path below /proc/sys: the first separator decides which of "." and "/" parts the key
-// (sysctl.d(5)).
-func SysctlPath(key string) string {
-	i := strings.IndexAny(key, "./")
-	if i < 0 || key[i] == '/' {
-		return key
-	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case '.':
-			return '/'
-		case '/':
-			return '.'
-		}
-		return r
-	}, key)
 }
 
 // Do drafts an action; on a target without running services it is left out. The same action is done once. A unit that

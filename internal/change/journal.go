@@ -231,14 +231,9 @@ func (s *stateDoc) wrong(id string) string {
 func (e *Engine) readUndo(s *stateDoc) (*undoDoc, error) {
 	id := s.Transaction.ID
 	name := path.Join(e.dir(id), "undo.json")
-	b, err := e.o.Store.ReadFile(name)
-	switch {
-	case host.NotExist(err):
-		return nil, e.damaged(id, name, "it is missing")
-	case err != nil && host.Denied(err):
+	b, err := e.kept(id, name)
+	if err != nil {
 		return nil, err
-	case err != nil:
-		return nil, e.damaged(id, name, err.Error())
 	}
 	u := &undoDoc{}
 	if err := unseal("undo", b, u); err != nil {
@@ -269,18 +264,24 @@ func (s undoStep) whole() bool {
 // blob reads a content before and checks it against its name.
 func (e *Engine) blob(id, sha string) ([]byte, error) {
 	name := path.Join(e.dir(id), "blobs", sha)
+	b, err := e.kept(id, name)
+	if err == nil && sum(b) != sha {
+		return nil, e.damaged(id, name, "its checksum is wrong: it was cut short or changed")
+	}
+	return b, err
+}
+
+// kept reads a file that belongs to a record. When it is missing or cannot be read, the record is damaged; when nobody may look, it
+// is not.
+func (e *Engine) kept(id, name string) ([]byte, error) {
 	b, err := e.o.Store.ReadFile(name)
 	switch {
 	case host.NotExist(err):
 		return nil, e.damaged(id, name, "it is missing")
-	case err != nil && host.Denied(err):
-		return nil, err
-	case err != nil:
+	case err != nil && !host.Denied(err):
 		return nil, e.damaged(id, name, err.Error())
-	case sum(b) != sha:
-		return nil, e.damaged(id, name, "its checksum is wrong: it was cut short or changed")
 	}
-	return b, nil
+	return b, err
 }
 
 // remains finds, in what is left of a document, the plan, the path of a step, and the paths of a list, which stand on lines of

@@ -252,7 +252,7 @@ func TestConflicts(t *testing.T) {
 		want string // empty for no conflict
 	}{
 		"same value":      {one("sysctl", map[string]string{"a.b": "1"}), one("sysctl", map[string]string{"a/b": "1"}), ""},
-		"other value":     {one("sysctl", map[string]string{"a.b": "1"}), one("sysctl", map[string]string{"a/b": "2"}), "sysctl a/b"},
+		"other value":     {one("sysctl", map[string]string{"a.b": "1"}), one("sysctl", map[string]string{"a/b": "2"}), "sysctl a.b"},
 		"folded":          {one("sshd", map[string]string{"X11Forwarding": "no"}), one("sshd", map[string]string{"x11forwarding": "yes"}), "x11forwarding"},
 		"other match":     {Change{Kind: "sshd", Match: "User a", Set: map[string]string{"A": "1"}}, one("sshd", map[string]string{"A": "2"}), ""},
 		"file":            {Change{Kind: "file", Path: "/etc/a", Content: "a"}, Change{Kind: "file", Path: "/etc/a", Content: "b"}, "/etc/a"},

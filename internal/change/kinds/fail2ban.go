@@ -117,6 +117,14 @@ func (b *jails) source() parser.Source {
 	}}
 }
 
+// written drafts what was set so far, and reads what the jails are then.
+func (b *jails) written() (*parser.Config, error) {
+	if _, err := b.write(); err != nil {
+		return nil, err
+	}
+	return b.load()
+}
+
 // load reads what the draft says. To fail2ban a file that cannot be read is none, and to us it is a reason to refuse.
 func (b *jails) load() (*parser.Config, error) {
 	if _, exists, err := b.d.Content(fail2banMain); err != nil {
@@ -169,10 +177,7 @@ func (b *jails) jail(before *parser.Config, name string, set map[string]string) 
 		set = nil // it says so already, in whatever file
 	}
 	b.set(name, set)
-	if _, err := b.write(); err != nil {
-		return err
-	}
-	after, err := b.load()
+	after, err := b.written()
 	if err != nil {
 		return err
 	}

@@ -31,10 +31,7 @@ func (b *jails) defaults(before *parser.Config, set map[string]string) error {
 			b.set("DEFAULT", map[string]string{key: value})
 		}
 	}
-	if _, err := b.write(); err != nil {
-		return err
-	}
-	after, err := b.load()
+	after, err := b.written()
 	if err != nil {
 		return err
 	}
@@ -79,10 +76,7 @@ func (b *jails) ignore(value string) error {
 		return err
 	}
 	b.set("DEFAULT", map[string]string{"ignoreip": ignoreList(now, wanted)})
-	if _, err := b.write(); err != nil {
-		return err
-	}
-	after, err := b.load()
+	after, err := b.written()
 	if err != nil {
 		return err
 	}

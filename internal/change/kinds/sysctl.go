@@ -226,7 +226,7 @@ func latched(key, value string) bool {
 // runSysctl gives the running kernel the value, unless it could not be taken back.
 func runSysctl(d *change.Draft, key, value string) error {
 	if d.Live() && latched(key, value) {
-		b, there, err := d.Content("/proc/sys/" + change.SysctlPath(key))
+		b, there, err := d.Content(sysctl.Path(sysctl.Dotted(key)))
 		if err != nil || !there || strings.TrimSpace(string(b)) == value {
 			return err
 		}
