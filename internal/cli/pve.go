@@ -67,6 +67,17 @@ func isPending(err error) bool { return errors.Is(err, host.ErrPending) }
 // withCluster opens the target, reads the model of its cluster and hands both to use. The reader is for what a
 // question needs beyond the model. Use runs once.
 func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*inventory.Cluster, *opened) error) error {
+	return a.withEstate(ctx, e, func(o *opened) error {
+		c, err := readCluster(o.reader, e.release)
+		if err != nil {
+			return exit(ExitTarget, fmt.Errorf("cannot read a cluster from %s: %w", e.name(), err))
+		}
+		return use(c, o)
+	})
+}
+
+// withEstate opens the target for use, and tells afterwards when not all of it could be read.
+func (a *app) withEstate(ctx context.Context, e *estateFlags, use func(*opened) error) error {
 	if err := e.check(); err != nil {
 		return err
 	}
@@ -77,11 +88,7 @@ func (a *app) withCluster(ctx context.Context, e *estateFlags, use func(*invento
 		return exit(ExitTarget, err)
 	}
 	defer o.close() //nolint:errcheck // it was only read
-	c, err := readCluster(o.reader, e.release)
-	if err != nil {
-		return exit(ExitTarget, fmt.Errorf("cannot read a cluster from %s: %w", e.name(), err))
-	}
-	if err := use(c, o); err != nil {
+	if err := use(o); err != nil {
 		return err
 	}
 	if err := o.incomplete(); err != nil {

@@ -30,30 +30,16 @@ type principals struct {
 
 // withPrincipals reads user.cfg, and nothing else of the cluster, and hands it to use.
 func (a *app) withPrincipals(ctx context.Context, e *estateFlags, use func(*principals, *opened) error) error {
-	if err := e.check(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
-	defer cancel()
-	o, err := a.openEstate(ctx, e)
-	if err != nil {
-		return exit(ExitTarget, err)
-	}
-	defer o.close() //nolint:errcheck // it was only read
-	p, err := readPrincipals(o.reader, e.release)
-	if err != nil {
-		if host.NotExist(err) {
-			err = fmt.Errorf("%s holds no etc/pve/user.cfg; is it a Proxmox VE node, or a copy of one?", e.name())
+	return a.withEstate(ctx, e, func(o *opened) error {
+		p, err := readPrincipals(o.reader, e.release)
+		if err != nil {
+			if host.NotExist(err) {
+				err = fmt.Errorf("%s holds no etc/pve/user.cfg; is it a Proxmox VE node, or a copy of one?", e.name())
+			}
+			return exit(ExitTarget, err)
 		}
-		return exit(ExitTarget, err)
-	}
-	if err := use(p, o); err != nil {
-		return err
-	}
-	if err := o.incomplete(); err != nil {
-		return exit(ExitPartial, err)
-	}
-	return nil
+		return use(p, o)
+	})
 }
 
 func readPrincipals(r host.Reader, release int) (*principals, error) {
