@@ -18,6 +18,9 @@ import (
 	"github.com/castellan-project/castellan/internal/host"
 )
 
+// Without this, an engine on this machine would take no locks and say nothing.
+var _ host.Locker = host.NewLocal()
+
 // locks are the kinds of locks, each on a file system where it works.
 func locks(t *testing.T) map[string]func() (func() error, error) {
 	dir := t.TempDir()
