@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
 func bare(t testing.TB, dir string) *host.Tree {
@@ -51,7 +52,7 @@ func TestPutLook(t *testing.T) {
 				continue // a directory is no file; see below
 			}
 			for kind, m := range map[string]host.Machine{"tree": nil, "local": host.NewLocal()} {
-				dir := put(t, map[string]string{"etc/other": "x"})
+				dir := hosttest.Write(t, map[string]string{"etc/other": "x"})
 				name := "/etc/it"
 				if kind == "tree" {
 					m = bare(t, dir)
@@ -81,7 +82,7 @@ func TestPutLook(t *testing.T) {
 }
 
 func TestPutErrors(t *testing.T) {
-	d := bare(t, put(t, map[string]string{"etc/full/file": "x", "etc/file": "y"}))
+	d := bare(t, hosttest.Write(t, map[string]string{"etc/full/file": "x", "etc/file": "y"}))
 	file := host.Node{Type: host.Regular, Mode: 0o600, UID: -1, GID: -1}
 	for name, c := range map[string]struct {
 		path string
@@ -115,7 +116,7 @@ func TestPutErrors(t *testing.T) {
 
 // TestPutInside proves that links do not lead a Put out of a tree, and that those in the directory of a path are followed.
 func TestPutInside(t *testing.T) {
-	dir := put(t, map[string]string{"root/etc/real/x": "", "outside/x": ""})
+	dir := hosttest.Write(t, map[string]string{"root/etc/real/x": "", "outside/x": ""})
 	for link, to := range map[string]string{"root/etc/way": "/etc/real", "root/out": dir + "/outside", "root/up": "../../outside"} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
@@ -143,7 +144,7 @@ func TestPutLeftovers(t *testing.T) {
 	for _, n := range []host.Node{{Type: host.Regular, Mode: 0o600, UID: -1, GID: -1, Content: []byte("new")}, {Type: host.Link, Link: "x", UID: -1, GID: -1},
 		{Type: host.Dir, Mode: 0o755, UID: -1, GID: -1}, {Type: host.Absent}} {
 		for _, left := range []string{"file", "link", "dir"} {
-			dir := put(t, map[string]string{"etc/other": "precious"})
+			dir := hosttest.Write(t, map[string]string{"etc/other": "precious"})
 			temp := dir + host.Leftover("/etc/it")
 			var err error
 			switch left {
@@ -182,7 +183,7 @@ func TestPutFaults(t *testing.T) {
 			}
 			for _, kill := range []bool{false, true} {
 				for k, acts := 0, 1; k < acts; k++ {
-					dir := put(t, map[string]string{"etc/other": ""})
+					dir := hosttest.Write(t, map[string]string{"etc/other": ""})
 					d := bare(t, dir)
 					if err := d.Put("/etc/it", from); err != nil {
 						t.Fatal(err)
@@ -223,7 +224,7 @@ func TestPutFaults(t *testing.T) {
 // TestPutCluster proves that on the cluster file system neither mode nor owner nor time is set, and nothing is linked.
 func TestPutCluster(t *testing.T) {
 	for _, pmxcfs := range []bool{true, false} {
-		dir := put(t, map[string]string{"etc/pve/user.cfg": "old", "etc/passwd": "x"})
+		dir := hosttest.Write(t, map[string]string{"etc/pve/user.cfg": "old", "etc/passwd": "x"})
 		d := bare(t, dir)
 		host.SetUserspace(d, pmxcfs)
 		var acts []string
@@ -260,7 +261,7 @@ func TestPutCluster(t *testing.T) {
 
 // TestPutXattrs proves that extended attributes come back, where the file system has them.
 func TestPutXattrs(t *testing.T) {
-	dir := put(t, map[string]string{"etc/it": "x"})
+	dir := hosttest.Write(t, map[string]string{"etc/it": "x"})
 	if err := unix.Setxattr(dir+"/etc/it", "user.castellan", []byte("kept"), 0); err != nil {
 		t.Skipf("this file system keeps no extended attributes of users: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
 // seen is what a Reader shows of a tree, without times and owners, which an overlay leaves to whoever makes it, and without the
@@ -140,7 +141,7 @@ func TestOverlayShowsWhatPutMakes(t *testing.T) {
 }
 
 func TestOverlayOfOverlay(t *testing.T) {
-	d := bare(t, put(t, map[string]string{"etc/a": "1", "etc/b": "2"}))
+	d := bare(t, hosttest.Write(t, map[string]string{"etc/a": "1", "etc/b": "2"}))
 	below := host.NewOverlay(d)
 	o := host.NewOverlay(below)
 	file := func(s string) host.Node { return host.Node{Type: host.Regular, Mode: 0o644, Content: []byte(s)} }
@@ -185,7 +186,7 @@ func TestOverlayOfOverlay(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	dir := put(t, map[string]string{"a/b/file": ""})
+	dir := hosttest.Write(t, map[string]string{"a/b/file": ""})
 	for link, to := range map[string]string{"loop": "loop", "ping": "pong", "pong": "ping", "way": "a/b", "a/up": "../../../a", "abs": "/a", "dangling": "a/new/x", "self": "."} {
 		if err := os.Symlink(to, dir+"/"+link); err != nil {
 			t.Fatal(err)

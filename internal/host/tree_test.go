@@ -2,7 +2,6 @@ package host_test
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,26 +9,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
-// put writes files into a new directory.
-func put(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		full := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 func TestTreeMeta(t *testing.T) {
-	dir := put(t, map[string]string{
+	dir := hosttest.Write(t, map[string]string{
 		"etc/shadow": "x", "etc/passwd": "y", "a b": "z",
 		".castellan/meta": "# a copy\nnow 2026-11-20T12:00:00Z\nlive yes\n0640 0:42 /etc/shadow 2026-11-01T00:00:00Z\n" +
 			"04755 7:8 /a b\n1777 0:0 /etc\n",
@@ -82,7 +66,7 @@ func TestTreeMetaErrors(t *testing.T) {
 		"0644 0:0 /missing": "not in the copy", "0644 0:0 /x/../a": "shortest form", "0644 0:0 a": "cannot read",
 		"0644 0:0 /a 2026-13-01T00:00:00Z": "is not a time",
 	} {
-		dir := put(t, map[string]string{"a": "", ".castellan/meta": "live no\n" + line + "\n"})
+		dir := hosttest.Write(t, map[string]string{"a": "", ".castellan/meta": "live no\n" + line + "\n"})
 		_, err := host.OpenDir(dir)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), ".castellan/meta:2: ") {
 			t.Errorf("%q: %v; want %q with file and line", line, err, want)
@@ -91,7 +75,7 @@ func TestTreeMetaErrors(t *testing.T) {
 }
 
 func TestOpenDirErrors(t *testing.T) {
-	dir := put(t, map[string]string{"file": ""})
+	dir := hosttest.Write(t, map[string]string{"file": ""})
 	for _, name := range []string{dir + "/missing", dir + "/file"} {
 		if _, err := host.OpenDir(name); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("OpenDir(%s): %v", name, err)
@@ -101,7 +85,10 @@ func TestOpenDirErrors(t *testing.T) {
 
 // TestTreeOwners proves that a tree of an ordinary user says nothing about owners, and one of root's does.
 func TestTreeOwners(t *testing.T) {
-	dir := put(t, map[string]string{"etc/passwd": "x"})
+	dir := hosttest.Write(t, map[string]string{"etc/passwd": "x"})
+	if err := os.Chmod(dir+"/etc/passwd", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if os.Geteuid() == 0 {
 		fi, err := openTree(t, dir).Stat("/etc/passwd")
 		if err != nil || fi.OwnerUnknown || fi.Mode != 0o600 {
@@ -122,7 +109,7 @@ func FuzzMeta(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, content string) {
-		d, err := host.OpenDir(put(t, map[string]string{"a": "", ".castellan/meta": content}))
+		d, err := host.OpenDir(hosttest.Write(t, map[string]string{"a": "", ".castellan/meta": content}))
 		if err != nil {
 			return
 		}
