@@ -17,6 +17,9 @@ import (
 const (
 	foreignWait  = 10 * time.Second
 	foreignPause = time.Second
+	// deadlineWait is what a host that takes back by itself waits for all locks together: it is to be as before five seconds after
+	// its deadline, whoever holds what.
+	deadlineWait = 3 * time.Second
 )
 
 // pveLocks is where the cluster file system keeps its locks.

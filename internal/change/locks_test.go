@@ -424,7 +424,7 @@ func TestKilledWithLock(t *testing.T) {
 	if !held || len(r.foreign.since) != 1 {
 		t.Fatalf("it was not killed with the lock: %v", r.foreign.since)
 	}
-	if _, err := r.engine().Recover(me(), RecoverOptions{}); err != nil || r.slept > foreignWait {
+	if _, err := r.engine().Recover(me(), RecoverOptions{}); err != nil || r.slept > deadlineWait {
 		t.Errorf("%v after %s", err, r.slept)
 	}
 	r.is(before, "taken back")

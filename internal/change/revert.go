@@ -348,6 +348,9 @@ func describe(now host.Node, put record) string {
 // putBack puts back what paths held before, as many as it can. Late are those that somebody else changed meanwhile.
 func (w *work) putBack(b takeBack, todo []int, contents map[string][]byte) (late []conflict, failed []error) {
 	patience := foreignWait // for all of them together
+	if b.auto {
+		patience = deadlineWait
+	}
 	for _, i := range todo {
 		s := w.undo.Steps[i]
 		c, err := w.restore(i, s.Old.node(contents[s.Old.Sum]), &patience)
