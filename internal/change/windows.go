@@ -148,7 +148,7 @@ func (p *Planner) draftChange(d *Draft, c Change, before []drafted) *Omission {
 	restore := d.snapshot()
 	defer func() { d.undo = nil }()
 	kind, ok := p.Kinds[c.Kind]
-	err := error(nil)
+	var err error
 	switch {
 	case !validText(c):
 		err = Cannot("it would write bytes that are no text (UTF-8)")

@@ -63,7 +63,7 @@ func (a *app) openAPI(ctx context.Context, name string, t *targetFlags) (*opened
 // apiOptions reads "[user@]host[:port]", the token and what the certificate has to be.
 func (a *app) apiOptions(address string, f *apiFlags) (client.Options, error) {
 	o := client.Options{Fingerprint: f.fingerprint}
-	user, host, ok := cutLast(strings.TrimSuffix(address, "/"), "@")
+	user, host, ok := cutUser(strings.TrimSuffix(address, "/"))
 	if !ok {
 		user, host = "", strings.TrimSuffix(address, "/")
 	}
@@ -91,12 +91,13 @@ func (a *app) apiOptions(address string, f *apiFlags) (client.Options, error) {
 	return o, nil
 }
 
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
+// cutUser takes what is before the last "@" of an address; names of users may hold one, too.
+func cutUser(s string) (user, address string, ok bool) {
+	i := strings.LastIndexByte(s, '@')
 	if i < 0 {
 		return "", s, false
 	}
-	return s[:i], s[i+len(sep):], true
+	return s[:i], s[i+1:], true
 }
 
 // apiToken is the token of the file, else of the environment. Its value is shown nowhere.

@@ -40,7 +40,7 @@ func isVSphere(name string) bool { return strings.HasPrefix(name, "vsphere://") 
 // vsphereOptions reads a target vsphere://user@host[:port][/machine] and finds the password.
 func (a *app) vsphereOptions(name string, f *vsphereFlags) (vsphere.Options, error) {
 	base, _ := splitVSphere(name)
-	user, address, ok := cutLast(strings.TrimPrefix(base, "vsphere://"), "@")
+	user, address, ok := cutUser(strings.TrimPrefix(base, "vsphere://"))
 	if !ok || user == "" || address == "" {
 		return vsphere.Options{}, usage("%s is no target: write vsphere://user@vcenter, as vsphere://reader@vsphere.local@vcenter.example.org", redactUser(name))
 	}
@@ -59,7 +59,7 @@ func (a *app) vsphereOptions(name string, f *vsphereFlags) (vsphere.Options, err
 // redactUser is a target without what may be a password.
 func redactUser(name string) string {
 	base, machine := splitVSphere(name)
-	if user, address, ok := cutLast(strings.TrimPrefix(base, "vsphere://"), "@"); ok {
+	if user, address, ok := cutUser(strings.TrimPrefix(base, "vsphere://")); ok {
 		user, _, _ = strings.Cut(user, ":")
 		base = "vsphere://" + user + "@" + address
 	}

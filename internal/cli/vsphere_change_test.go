@@ -52,7 +52,7 @@ func soapFault(name string) string {
 func newFaulty(t *testing.T, machines int) *faulty {
 	t.Helper()
 	target, _ := simulated(t, machines)
-	_, address, _ := cutLast(strings.TrimSuffix(target, "/"), "@")
+	_, address, _ := cutUser(strings.TrimSuffix(target, "/"))
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "https", Host: address})
 	proxy.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // a simulator in this process
 	x := &faulty{t: t, stop: make(chan struct{})}

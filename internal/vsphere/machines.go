@@ -204,7 +204,7 @@ func (v *VM) device(name string, d types.BaseVirtualDevice) {
 		v.Cards = append(v.Cards, cardOf(name, card))
 		return
 	}
-	kind := ""
+	var kind string
 	switch d.(type) {
 	case *types.VirtualFloppy:
 		kind = "floppy"

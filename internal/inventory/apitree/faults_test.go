@@ -133,7 +133,7 @@ func TestThousandGuests(t *testing.T) {
 	runtime.ReadMemStats(&m)
 	t.Logf("%d guests: %d questions; heap with server %d MB", len(c.Guests), n, m.HeapAlloc>>20)
 	runtime.KeepAlive(tree)
-	if len(c.Guests) != 1025 || int(n) > 7*len(c.Guests) {
+	if len(c.Guests) != 1025 || n > 7*len(c.Guests) {
 		t.Errorf("%d guests by %d questions", len(c.Guests), n)
 	}
 }
