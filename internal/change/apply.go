@@ -368,7 +368,7 @@ func (w *work) step(i int, after host.Node) error {
 		return w.act(i)
 	}
 	if after.Type == host.Regular {
-		if err := checkCandidate(w.o.Machine, s.Step, after.Content, scratch); err != nil {
+		if err := checkCandidate(w.o.Machine, s.Step, after.Content); err != nil {
 			return err
 		}
 	}

@@ -46,10 +46,10 @@ func (d *Draft) Candidate(name, check string) error {
 	return err
 }
 
-// checkCandidate lets the content of a step pass its check: it writes a private copy below scratch, a directory of
+// checkCandidate lets the content of a step pass its check: it writes a private copy below [scratch], a directory of
 // castellan's own that it makes when it is missing, and takes the copy away again. The copy has the name of the file,
 // because some programs tell from the name what a file is. A step without a candidate passes.
-func checkCandidate(m host.Machine, step Step, content []byte, scratch string) (err error) {
+func checkCandidate(m host.Machine, step Step, content []byte) (err error) {
 	if step.Candidate == "" {
 		return nil
 	}

@@ -39,25 +39,24 @@ func TestCheckCandidate(t *testing.T) {
 	}
 	defer tree.Close()
 	m := &checker{Tree: tree, root: root}
-	const scratch = "/run/castellan-candidate"
 	step := Step{Path: "/etc/sudoers.d/castellan", Candidate: "visudo -c -f"}
-	if err := checkCandidate(m, step, []byte("Defaults use_pty\n"), scratch); err != nil {
+	if err := checkCandidate(m, step, []byte("Defaults use_pty\n")); err != nil {
 		t.Error(err)
 	}
 	if len(m.ran) != 1 || m.ran[0] != "visudo -c -q -f /run/castellan-candidate/castellan" {
 		t.Errorf("ran %q", m.ran)
 	}
-	err = checkCandidate(m, step, []byte("bad\n"), scratch)
+	err = checkCandidate(m, step, []byte("bad\n"))
 	if err == nil || !strings.Contains(err.Error(), "/etc/sudoers.d/castellan:1: syntax error") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a refused file gives %v", err)
 	}
 	if _, err := os.Lstat(filepath.Join(root, scratch)); !os.IsNotExist(err) {
 		t.Errorf("the copy stays: %v", err)
 	}
-	if err := checkCandidate(m, Step{Path: "/etc/x"}, []byte("bad"), scratch); err != nil {
+	if err := checkCandidate(m, Step{Path: "/etc/x"}, []byte("bad")); err != nil {
 		t.Errorf("a step without a candidate: %v", err)
 	}
-	if err := checkCandidate(m, Step{Path: "/etc/x", Candidate: "sh"}, nil, scratch); err == nil {
+	if err := checkCandidate(m, Step{Path: "/etc/x", Candidate: "sh"}, nil); err == nil {
 		t.Error("an unknown check passes")
 	}
 }

@@ -81,7 +81,7 @@ func (a *app) controlsShow() *cobra.Command {
 func (a *app) explain(c posture.Control) {
 	section := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(a.out, "\n%s\n%s\n", name, wrap(text, "  ", 80))
+			fmt.Fprintf(a.out, "\n%s\n%s\n", name, wrap(text, "  "))
 		}
 	}
 	fmt.Fprintf(a.out, "%s  %s\nseverity %s, level %d, applying may cut: %s\n", c.ID, c.Title, c.Severity, c.Level, c.Lockout)
@@ -209,12 +209,12 @@ func (a *app) printJSON(x any) error {
 	return nil
 }
 
-// wrap folds text into lines of at most width columns, each with the indentation.
-func wrap(text, indent string, width int) string {
+// wrap folds text into lines of at most planWidth columns, each with the indentation.
+func wrap(text, indent string) string {
 	var b strings.Builder
 	line := indent
 	for _, w := range strings.Fields(text) {
-		if len(line) > len(indent) && len(line)+1+len(w) > width {
+		if len(line) > len(indent) && len(line)+1+len(w) > planWidth {
 			b.WriteString(line + "\n")
 			line = indent
 		}

@@ -76,7 +76,7 @@ func (a *app) printDrift(d posture.Drift) {
 		fmt.Fprintf(a.out, "%s (%d)\n", part.title, len(part.list))
 		for _, c := range part.list {
 			fmt.Fprintf(a.out, "  %-8s %-8s %s -> %s\n", c.Control, c.Severity, c.Before, c.After)
-			fmt.Fprintln(a.out, wrap(c.Reason, "           ", 80))
+			fmt.Fprintln(a.out, wrap(c.Reason, "           "))
 		}
 	}
 	if len(d.Facts) > 0 {

@@ -129,7 +129,7 @@ func (a *app) story(t change.Transaction, state string) {
 	if t.State == change.AwaitingConfirm && !t.Deadline.IsZero() {
 		row("deadline", "%s", at(t.Deadline))
 	}
-	fmt.Fprint(a.out, wrap(strings.Join(t.Controls, ", "), "  ", planWidth), "\n")
+	fmt.Fprint(a.out, wrap(strings.Join(t.Controls, ", "), "  "), "\n")
 	section := func(title string, items []string) {
 		if len(items) == 0 {
 			return

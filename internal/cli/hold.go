@@ -72,7 +72,7 @@ func secondWords(t change.Transaction) string {
 	case t.Second != "":
 		return fmt.Sprintf("Should this node die, %s takes back the files of the cluster.\n", harmless(t.Second))
 	case t.Alone != "":
-		return fmt.Sprintf("Only this node watches, although the files of the cluster count on all nodes:\n%s", wrap(harmless(t.Alone), "  ", planWidth))
+		return fmt.Sprintf("Only this node watches, although the files of the cluster count on all nodes:\n%s", wrap(harmless(t.Alone), "  "))
 	}
 	return ""
 }

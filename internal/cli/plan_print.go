@@ -67,11 +67,11 @@ func (p *planPage) good(s string) string {
 func (p *planPage) line(format string, args ...any) { fmt.Fprintf(&p.buf, format+"\n", args...) }
 
 // text prints a paragraph with an indentation; what comes from the host is made harmless.
-func (p *planPage) text(indent, s string) { p.line("%s", wrap(harmless(s), indent, planWidth)) }
+func (p *planPage) text(indent, s string) { p.line("%s", wrap(harmless(s), indent)) }
 
 // item prints a paragraph whose first line begins with a mark.
 func (p *planPage) item(indent, mark, s string) {
-	body := wrap(harmless(s), indent+strings.Repeat(" ", len([]rune(mark))), planWidth)
+	body := wrap(harmless(s), indent+strings.Repeat(" ", len([]rune(mark))))
 	p.line("%s%s%s", indent, mark, strings.TrimLeft(body, " "))
 }
 

@@ -29,8 +29,8 @@ func (u units) files() []unitFile {
 		{revertService, fmt.Sprintf(`%s[Unit]
 Description=Take back change %s of castellan, which nobody confirmed
 RequiresMountsFor=%s
-StartLimitIntervalSec=1h
-StartLimitBurst=60
+# A quorum may take its time to come back, and nobody else takes this back.
+StartLimitIntervalSec=0
 
 %s`, written, u.id, quoted(u.state), u.service(""))},
 		{revertTimer, fmt.Sprintf(`%s[Unit]
@@ -54,8 +54,8 @@ RequiresMountsFor=%s
 # /etc/pve is empty until pve-cluster has mounted it. All is as before when the first connection can come.
 After=local-fs.target pve-cluster.service
 Before=ssh.service sshd.service pveproxy.service pvedaemon.service pve-firewall.service proxmox-firewall.service
-StartLimitIntervalSec=1h
-StartLimitBurst=60
+# A quorum may take its time to come back, and nobody else takes this back.
+StartLimitIntervalSec=0
 
 %s
 [Install]
