@@ -73,9 +73,9 @@ func (m target) Look(name string) (host.Node, error) {
 	return n, err
 }
 
-// Put implements host.Machine.
+// Put implements host.Machine. Below /etc/pve owners follow from the path, whatever is asked for.
 func (m target) Put(name string, n host.Node) error {
-	if n.UID == 0 && n.GID == 0 {
+	if n.UID == 0 && (n.GID == 0 || strings.HasPrefix(name, "/etc/pve/")) {
 		n.UID, n.GID = os.Geteuid(), os.Getegid()
 	}
 	return m.Tree.Put(name, n)

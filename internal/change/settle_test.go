@@ -17,7 +17,7 @@ func (r *rig) sockets(inode int) {
 	if inode > 0 {
 		line = fmt.Sprintf("   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 %d 1 0 100 0 0 10 0\n", inode)
 	}
-	r.write("proc/net/tcp", head+line, 0o444)
+	r.write("proc/net/tcp", head+line, 0o644)
 }
 
 // TestSettle: a step that lets sshd read its configuration again ends when sshd serves its port again, and fails when it never does.
