@@ -199,15 +199,15 @@ func (w *work) release() error {
 	if err != nil {
 		return err
 	}
-	for _, s := range whole.undo.Steps {
+	for i, s := range whole.undo.Steps {
 		if !clusterWide(s.Path) {
 			continue
 		}
-		now, err := w.o.Machine.Look(s.Path)
-		if err != nil && !errors.Is(err, host.ErrTooLarge) {
+		is, _, err := whole.standing(i)
+		if err != nil {
 			return err
 		}
-		if err == nil && same(s.Path, *s.Old, now, true) {
+		if is == isBefore {
 			return &RefusedError{Reason: fmt.Sprintf("%s is as it was before %s: somebody took it back, on this node or another", s.Path, t.ID),
 				Hint: "castellan revert " + t.ID + " takes back the rest; make a new plan"}
 		}

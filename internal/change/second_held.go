@@ -133,12 +133,12 @@ func (e *Engine) endedElsewhere(s *stateDoc) (*Transaction, bool, error) {
 		return nil, false, err
 	}
 	w.t().State, w.t().Ended = Committed, e.o.Now().UTC()
-	for _, step := range w.undo.Steps {
-		now, err := e.o.Machine.Look(step.Path)
-		if err != nil && !errors.Is(err, host.ErrTooLarge) {
+	for i := range w.undo.Steps {
+		is, _, err := w.standing(i)
+		if err != nil {
 			return nil, false, err
 		}
-		if err == nil && same(step.Path, *step.Old, now, true) {
+		if is == isBefore {
 			w.t().State = Reverted
 		}
 	}

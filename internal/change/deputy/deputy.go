@@ -10,16 +10,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/host"
 	"github.com/castellan-project/castellan/internal/pve/corosync"
 )
@@ -169,11 +167,9 @@ func (n *Nodes) on(ctx context.Context, limit time.Duration, x corosync.Member, 
 	return nil
 }
 
-// hold puts the program where the keeper of that node looks for it (internal/change/keeper), unless it is there, and runs it.
+// hold puts the program where the keeper of that node looks for it, unless it is there, and runs it.
 func (n *Nodes) hold(r Remote, program, document []byte) error {
-	sum := sha256.Sum256(program)
-	digest := hex.EncodeToString(sum[:])
-	there := path.Join(n.o.State, "bin", "castellan-"+digest[:12])
+	there, digest := change.ProgramCopy(n.o.State, program)
 	var out bytes.Buffer
 	code, err := r.Run([]string{"sha256sum", "--", there}, nil, &out, io.Discard)
 	if err != nil {

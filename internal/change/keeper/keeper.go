@@ -7,8 +7,6 @@
 package keeper
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -162,10 +160,8 @@ func (k *Systemd) install() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read castellan's own program: %w", err)
 	}
-	sum := sha256.Sum256(content)
-	digest := hex.EncodeToString(sum[:])
-	dir := path.Join(k.o.State, "bin")
-	program := path.Join(dir, "castellan-"+digest[:12])
+	program, digest := change.ProgramCopy(k.o.State, content)
+	dir := path.Dir(program)
 	if !k.installed(program, digest, int64(len(content))) {
 		for _, d := range []string{k.o.State, dir} {
 			if err := k.mkdir(d); err != nil {
