@@ -175,14 +175,12 @@ func TestAgeingShutsNobodyOut(t *testing.T) {
 // TestAccountsStayWhole: whatever accounts there are, a change of one leaves every other line as it is.
 func TestAccountsStayWhole(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		names := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{2,8}`), 2, 6, rapid.ID[string]).Draw(rt, "names")
+		name := rapid.StringMatching(`[a-z]{2,8}`).Filter(func(n string) bool { return n != "root" }) // who stands there already
+		names := rapid.SliceOfNDistinct(name, 2, 6, rapid.ID[string]).Draw(rt, "names")
 		ending := rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(rt, "ending")
 		users, shadow := "root:x:0:0::/root:/bin/bash"+ending, "root:$y$a$b$c:1:0:9:7:::"+ending
 		lines := map[string]string{}
 		for _, n := range names {
-			if n == "root" {
-				rt.Skip("root stands there already")
-			}
 			users += n + ":x:1000:1000:a b:/home:/bin/sh" + ending
 			lines[n] = n + ":" + rapid.SampledFrom([]string{"", "!", "*", "$6$x$y", "!$6$x$y", "!!"}).Draw(rt, "hash") + ":" + rapid.SampledFrom([]string{"", "20000"}).Draw(rt, "changed") + ":0:99999:7:::" + ending
 			shadow += lines[n]

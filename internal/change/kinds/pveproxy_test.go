@@ -170,7 +170,7 @@ func TestPveproxySetProperty(t *testing.T) {
 		once := pveproxySet(text, "COMPRESSION", value)
 		after := proxycfg.Parse([]byte(once))
 		if strings.HasSuffix(text, "\\") {
-			t.Skip("the last line is continued by what is added; pveproxyAccepts refuses it")
+			return // the last line is continued by what is added; pveproxyAccepts refuses it
 		}
 		if got := after.Settings["COMPRESSION"].Value; got != value {
 			t.Fatalf("%q: %q, want %q in %q", text, got, value, once)

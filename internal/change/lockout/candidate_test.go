@@ -15,6 +15,7 @@ import (
 	"github.com/castellan-project/castellan/internal/change"
 	"github.com/castellan-project/castellan/internal/debian/sshd"
 	"github.com/castellan-project/castellan/internal/host"
+	"github.com/castellan-project/castellan/internal/host/hosttest"
 )
 
 // server is the real sshd of the machine that runs the test, when it has one that answers.
@@ -25,33 +26,33 @@ type server struct {
 	hostKey string
 }
 
-// realServer skips the test, saying why, where no sshd can be asked.
+// realServer finds the sshd of the machine.
 func realServer(t *testing.T) server {
 	t.Helper()
 	dir := t.TempDir()
 	s := server{machine: host.NewLocal(), dir: filepath.Join(dir, "scratch"), hostKey: filepath.Join(dir, "key")}
 	out, err := s.machine.Run(host.Command{Name: "ssh-keygen", Argv: []string{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.hostKey}})
 	if err != nil || out.Code != 0 {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: ssh-keygen cannot make a host key: %v %s", err, out.Stderr)
+		hosttest.Lacks(t, "against the real sshd: ssh-keygen cannot make a host key: %v %s", err, out.Stderr)
 	}
 	version, err := s.machine.Run(host.Command{Name: "sshd-version", Argv: []string{"sshd", "-V"}})
 	if err != nil {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: %v", err)
+		hosttest.Lacks(t, "against the real sshd: %v", err)
 	}
 	text := string(version.Stderr) + string(version.Stdout)
 	major, minor := 0, 0
 	if i := strings.Index(text, "OpenSSH_"); i < 0 {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: no version in %q", text)
+		hosttest.Lacks(t, "against the real sshd: no version in %q", text)
 	} else if _, err := fmt.Sscanf(text[i:], "OpenSSH_%d.%d", &major, &minor); err != nil {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: no version in %q", text)
+		hosttest.Lacks(t, "against the real sshd: no version in %q", text)
 	}
 	s.release = sshd.Release{Major: major, Minor: minor, Update: -1}
 	if !s.release.Tested() {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: its release is %s", s.release)
+		hosttest.Lacks(t, "against the real sshd: its release is %s", s.release)
 	}
 	probe := files{sshd.MainFile: "HostKey " + s.hostKey + "\n"}.memory()
 	if _, err := Candidate(s.machine, s.dir, probe, nil, connTo("root", "192.0.2.10")); err != nil {
-		t.Skipf("NOT TESTED AGAINST THE REAL SSHD: %v", err)
+		hosttest.Lacks(t, "against the real sshd: %v", err)
 	}
 	return s
 }
